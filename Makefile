@@ -1,0 +1,52 @@
+# Everything a contributor or CI runs. `make demo` and `make test` set up `.venv`
+# themselves; after that they work offline.
+#
+#   make demo                    the main job, end to end
+#   make test                    everything that must be green
+#   make test PYTHON=python3.13  the same with another interpreter
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One worker per core; TensorFlow needs about 1 GB in each.
+WORKERS ?= auto
+
+export TF_CPP_MIN_LOG_LEVEL := 3
+export TF_ENABLE_ONEDNN_OPTS := 0
+
+.PHONY: demo test lint types unit docs-check notebooks clean
+
+# The environment is made anew when setup.cfg changed or when another interpreter is
+# asked for, and is otherwise left alone.
+PYTHON_TAG := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+STAMP := $(VENV)/.installed-$(PYTHON_TAG)
+
+$(STAMP): setup.cfg
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or later is needed: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/python demo/digits.py
+
+test: lint types unit notebooks
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy keras_versioned_ckpt
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 5 \
+	  --cov --cov-report term tests
+
+notebooks: $(STAMP)
+	$(BIN)/python -m pytest tests_notebooks
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache
