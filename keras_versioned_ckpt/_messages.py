@@ -1,0 +1,33 @@
+"""How things are shown in messages: escaped, shortened, and with what exists."""
+
+from collections.abc import Iterable
+
+
+def shown(text: object, limit: int = 200) -> str:
+    """Returns `text` quoted, with control and bidirectional characters escaped.
+
+    What is read from a store may hold anything; it reaches a terminal only
+    through this function or `escaped`.
+
+    Args:
+        text: What to show; a string or anything with a `repr`.
+        limit: Longest result, in characters.
+    """
+    # repr escapes whatever str.isprintable refuses, the bidi controls included.
+    quoted = repr(text)
+    return quoted if len(quoted) <= limit else quoted[: limit - 1] + "…"
+
+
+def listing(items: Iterable[object], limit: int = 8) -> str:
+    """Returns the last few of `items` for a message that says what exists."""
+    texts = [str(item) for item in items]
+    if not texts:
+        return "none"
+    if len(texts) <= limit:
+        return ", ".join(texts)
+    return f"{len(texts)} in all, the last ones {', '.join(texts[-limit:])}"
+
+
+def escaped(text: str) -> str:
+    """Returns `text` without quotes, with what does not print as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
