@@ -5,12 +5,15 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from keras_versioned_ckpt._messages import listing, shown
-from keras_versioned_ckpt._ranking import MODES, best_first, score
+from keras_versioned_ckpt._ranking import (
+    best_first,
+    check_criterion,
+    recorded_mode,
+    recorded_monitor,
+    score,
+)
 from keras_versioned_ckpt._selecting import Selector, split_mode
 from keras_versioned_ckpt.records import Version
-
-# What training itself minimizes, whatever the loss function.
-_MINIMIZED = ("loss", "val_loss")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -47,20 +50,7 @@ class Best(Selector):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.monitor is not None and not isinstance(self.monitor, str):
-            raise TypeError(
-                "`monitor` must be the name of a metric. "
-                f"Received: monitor={self.monitor!r}"
-            )
-        if self.monitor == "":
-            raise ValueError("`monitor` must not be empty. Received: monitor=''")
-        if self.mode == "auto":
-            object.__setattr__(self, "mode", None)
-        if self.mode is not None and self.mode not in MODES:
-            raise ValueError(
-                "`mode` must be 'min', 'max', 'auto' or `None`. "
-                f"Received: mode={self.mode!r}"
-            )
+        object.__setattr__(self, "mode", check_criterion(self.monitor, self.mode))
 
     def resolved(self, versions: Iterable[Version]) -> "Best":
         """Fills in the monitor and the mode from what the versions recorded.
@@ -81,39 +71,19 @@ class Best(Selector):
     def _criterion(self, ordered: Sequence[Version]) -> tuple[str, str]:
         """Returns the monitor and the mode, once both are known to mean something."""
         newest_first = ordered[::-1]
-        monitor = self._monitor(newest_first)
+        monitor = self.monitor or recorded_monitor(newest_first)
+        if monitor is None:
+            raise ValueError(
+                "`monitor` must be given where no version was saved under one. "
+                f"Received: {self!r}. The metrics are: {_metrics(newest_first)}. "
+                "Pass for example `monitor='val_loss'`."
+            )
         if all(score(version, monitor) is None for version in newest_first):
             raise self._not_found(
                 f"no version has a finite value of {shown(monitor)}; "
                 f"the metrics are: {_metrics(ordered)}"
             )
-        return monitor, self._mode(newest_first, monitor)
-
-    def _monitor(self, newest_first: Sequence[Version]) -> str:
-        if self.monitor is not None:
-            return self.monitor
-        for version in newest_first:
-            if version.monitor:
-                return version.monitor
-        raise ValueError(
-            "`monitor` must be given where no version was saved under one. "
-            f"Received: {self!r}. The metrics are: {_metrics(newest_first)}. "
-            "Pass for example `monitor='val_loss'`."
-        )
-
-    def _mode(self, newest_first: Sequence[Version], monitor: str) -> str:
-        if self.mode is not None:
-            return self.mode
-        for version in newest_first:
-            if version.monitor == monitor and version.mode in MODES:
-                return version.mode
-        if monitor in _MINIMIZED:
-            return "min"
-        raise ValueError(
-            "`mode` must be given where no version was saved under this monitor. "
-            f"Received: monitor={shown(monitor)}, mode=None. "
-            "Pass `mode='min'` or `mode='max'`."
-        )
+        return monitor, self.mode or recorded_mode(newest_first, monitor)
 
     def _text(self) -> str:
         monitor = self.monitor or ""

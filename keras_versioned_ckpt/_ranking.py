@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal, TypeGuard, get_args
 
+from keras_versioned_ckpt._messages import shown
 from keras_versioned_ckpt.records import Version
 
 Mode = Literal["min", "max"]
@@ -63,3 +64,55 @@ def best_first(versions: Iterable[Version], monitor: str, mode: str) -> list[Ver
         if (value := score(version, monitor)) is not None
     ]
     return [version for _, _, version in sorted(ranked, key=lambda row: row[:2])]
+
+
+def check_criterion(monitor: object, mode: object) -> str | None:
+    """Checks the two arguments by which a policy ranks.
+
+    Returns:
+        The mode, where `"auto"` is `None`: to be found out.
+
+    Raises:
+        TypeError: If `monitor` is neither a string nor `None`.
+        ValueError: If `monitor` is empty, or `mode` none of these.
+    """
+    if monitor is not None and not isinstance(monitor, str):
+        raise TypeError(
+            f"`monitor` must be the name of a metric. Received: monitor={monitor!r}"
+        )
+    if monitor == "":
+        raise ValueError(
+            "`monitor` must not be empty. Received: monitor=''. "
+            "Leave it out for the one that the training monitors."
+        )
+    if mode is None or mode == "auto":
+        return None
+    if mode not in MODES:
+        raise ValueError(
+            f"`mode` must be 'min', 'max' or 'auto'. Received: mode={mode!r}"
+        )
+    return str(mode)
+
+
+def recorded_monitor(newest_first: Iterable[Version]) -> str | None:
+    """Returns the monitor of the newest version that was saved under one."""
+    return next((v.monitor for v in newest_first if v.monitor), None)
+
+
+def recorded_mode(newest_first: Iterable[Version], monitor: str) -> str:
+    """Returns the direction that the newest version with this monitor recorded.
+
+    Raises:
+        ValueError: If none did, and the metric is not a loss; `mode=` settles it.
+    """
+    for version in newest_first:
+        if version.monitor == monitor and version.mode in MODES:
+            return version.mode
+    # What training itself minimizes, whatever the loss function.
+    if monitor in ("loss", "val_loss"):
+        return "min"
+    raise ValueError(
+        "`mode` must be given for a metric of which no version says whether less or "
+        f"more is better. Received: monitor={shown(monitor)}, mode=None. "
+        "Pass `mode='min'` or `mode='max'`."
+    )
