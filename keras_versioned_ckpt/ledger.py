@@ -1,0 +1,101 @@
+"""The ledger: one JSON object per line, what happened in a store, in order.
+
+The file is `.versions/ledger.jsonl`. It is a cache of the manifests, so that a
+store opens without reading them all, and the memory of what is gone. It can
+lose lines (a crash, a torn write) without harm to any version: a directory
+that no line speaks of is read from its manifest.
+
+* `{"event": "commit", …}` with the version's facts as in its manifest.
+* `{"event": "remove", "number": …, "at": …, "reason": …}`
+* `{"event": "tag" or "untag", "tag": …, "number": …, "at": …}`
+
+A `remove` line is written before the version is moved away; a version whose
+directory is there is there, whatever the ledger says.
+"""
+
+import dataclasses
+from datetime import datetime
+from typing import Any
+
+from keras_versioned_ckpt import _strict_json, _wire
+from keras_versioned_ckpt.records import Version
+
+#: No line that this package writes is longer, since no manifest is.
+MAX_LINE_BYTES = 4 * 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Committed:
+    """A version became visible."""
+
+    version: Version
+
+
+@dataclasses.dataclass(frozen=True)
+class Removed:
+    """A version was taken away: which, when, why."""
+
+    number: int
+    at: datetime
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TagMoved:
+    """A tag was put on a version, or taken off (`number` is None)."""
+
+    tag: str
+    number: int | None
+    at: datetime
+
+
+Event = Committed | Removed | TagMoved
+
+
+def encode(event: Event) -> bytes:
+    """Writes one event as its line, with the newline."""
+    fields: dict[str, Any]
+    if isinstance(event, Committed):
+        fields = {"event": "commit", **_wire.version_to_fields(event.version)}
+    elif isinstance(event, Removed):
+        fields = {
+            "event": "remove",
+            "number": event.number,
+            "at": _wire.instant_to_text(event.at),
+            "reason": event.reason,
+        }
+    else:
+        fields = {
+            "event": "untag" if event.number is None else "tag",
+            "tag": event.tag,
+            "number": event.number,
+            "at": _wire.instant_to_text(event.at),
+        }
+    return _strict_json.dumps(fields)
+
+
+def decode(line: bytes) -> Event:
+    """Reads one line.
+
+    Raises:
+        ValueError: If the line is torn, damaged, or of an event not known here.
+    """
+    fields = _strict_json.loads(line, MAX_LINE_BYTES)
+    if not isinstance(fields, dict):
+        raise ValueError("a line of the ledger is not a JSON object")
+    event = fields.get("event")
+    if event == "commit":
+        return Committed(_wire.version_from_fields(fields))
+    at = _wire.instant_from_text(fields.get("at"))
+    if event == "remove":
+        reason = fields.get("reason")
+        if not isinstance(reason, str) or not reason:
+            raise ValueError("a removal has no reason")
+        return Removed(_wire.count(fields.get("number")), at, reason)
+    if event in ("tag", "untag"):
+        tag = fields.get("tag")
+        if not isinstance(tag, str):
+            raise ValueError("a tag is not a string")
+        number = None if event == "untag" else _wire.count(fields.get("number"))
+        return TagMoved(tag, number, at)
+    raise ValueError("a line of the ledger speaks of an event that is not known")
