@@ -3,7 +3,7 @@
 ::
 
     CheckpointError
-    ├── StoreError                 not a store, not writable, a newer format, a full disk
+    ├── StoreError                 no store, not writable, a newer format, a full disk
     │   └── StoreNotFoundError     (also FileNotFoundError)
     ├── VersionNotFoundError       (also LookupError) the message lists what exists
     ├── SaveError                  a save failed: version, file and cause are named

@@ -1,0 +1,247 @@
+"""Durable file operations: what is written here stays written, whole or not at all.
+
+What is guaranteed on an ordinary local file system (ext4, XFS, Btrfs, APFS,
+NTFS): after a call returns, its effect survives a kill of the process and a
+power cut; before it returns, the effect is there entirely or not at all. What
+is not: a disk that acknowledges writes which it keeps in a volatile cache, file
+systems that ignore fsync (tmpfs), and network file systems, where a rename
+may happen although its reply is lost.
+
+Nothing here follows a symbolic link in the last part of a path, and only
+regular files are ever opened.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+# Opening a planted pipe must not hang; on a regular file the flag does nothing.
+_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
+_BINARY: int = getattr(os, "O_BINARY", 0)
+_CHUNK = 1024 * 1024
+
+
+class NotRegularError(OSError):
+    """A link, directory, pipe or device stands where a regular file must be."""
+
+
+@contextlib.contextmanager
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
+    """Opens an existing regular file without following a link.
+
+    Raises:
+        NotRegularError: If something else stands there.
+        OSError: If the file cannot be opened.
+    """
+    try:
+        fd = os.open(path, flags | _NOFOLLOW | _NONBLOCK | _BINARY)
+    except OSError as error:
+        # ELOOP is O_NOFOLLOW's answer to a link; ENXIO that of a pipe opened
+        # for writing, or of a socket.
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.EISDIR):
+            raise NotRegularError(
+                error.errno, "not a regular file", str(path)
+            ) from error
+        raise
+    # Before `fdopen`, which has an error of its own for a directory.
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
+    with os.fdopen(fd, "rb" if flags == os.O_RDONLY else "r+b", buffering=0) as file:
+        yield file
+
+
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Reads a regular file whole, but never more than `max_bytes + 1` bytes of it."""
+    with open_regular(path) as file:
+        parts = []
+        left = max_bytes + 1
+        while left > 0 and (part := file.read(min(left, _CHUNK))):
+            parts.append(part)
+            left -= len(part)
+    return b"".join(parts)
+
+
+def hash_file(path: Path, *, sync: bool = False) -> tuple[int, str]:
+    """Reads a regular file once.
+
+    Args:
+        path: The file.
+        sync: Whether to flush it to the disk as well.
+
+    Returns:
+        Its size in bytes and its SHA-256 in hexadecimal.
+    """
+    # Some systems refuse fsync on a descriptor that is open for reading only.
+    with open_regular(path, os.O_RDWR if sync else os.O_RDONLY) as file:
+        digest = hashlib.sha256()
+        size = 0
+        while part := file.read(_CHUNK):
+            digest.update(part)
+            size += len(part)
+        if sync:
+            os.fsync(file.fileno())
+    return size, digest.hexdigest()
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Writes a file that must not exist yet, and flushes it to the disk."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
+    fd = os.open(path, flags, 0o666)
+    try:
+        _write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Puts a file in the place of another (or of none), whole or not at all.
+
+    For the store's own records only, under its lock; versions are never replaced.
+    """
+    staged = path.with_name(f".{path.name}.new")
+    try:
+        # What a killed process left; under the lock it is nobody else's.
+        with contextlib.suppress(FileNotFoundError):
+            staged.unlink()
+        write_new(staged, data)
+        os.replace(staged, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            staged.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def unfinished(directory: Path) -> list[Path]:
+    """Returns what `replace` left in `directory` when its process was killed."""
+    return sorted(directory.glob(".*.new"))
+
+
+def append(path: Path, data: bytes) -> None:
+    """Appends whole lines to a file, made if missing, and flushes it to the disk.
+
+    A last line that a crash left without its newline is ended first, so that it
+    cannot swallow the new one.
+    """
+    existed = path.exists()
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NOFOLLOW | _NONBLOCK | _BINARY
+    fd = os.open(path, flags, 0o666)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
+        if (end := os.lseek(fd, 0, os.SEEK_END)) > 0:
+            os.lseek(fd, end - 1, os.SEEK_SET)
+            if os.read(fd, 1) != b"\n":
+                data = b"\n" + data
+        _write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    if not existed:
+        sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Flushes a directory's entries to the disk, where the system can do that."""
+    if sys.platform == "win32":
+        # Directories cannot be opened there; NTFS journals renames by itself.
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        # Some file systems have no fsync for directories. Any other error means
+        # that entries may be lost, and is the caller's to report.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Renames to a name that must not exist: the one step that makes a commit.
+
+    Raises:
+        FileExistsError: If anything stands at `target`, be it an empty directory,
+            which a plain rename would replace.
+    """
+    if not _rename_exclusively(source, target):
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        os.rename(source, target)
+
+
+def _rename_exclusively(source: Path, target: Path) -> bool:
+    """Asks the system to refuse an existing target; `False` if it cannot be asked."""
+    if sys.platform != "linux":
+        return False
+    # Imported here since only a commit needs it, and opening a store must be fast.
+    import ctypes
+
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:  # musl before 1.2.6, glibc before 2.28
+        return False
+    at_cwd, no_replace = -100, 1
+    paths = os.fsencode(source), os.fsencode(target)
+    if renameat2(at_cwd, paths[0], at_cwd, paths[1], no_replace) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False  # a kernel or file system without the flag
+    raise OSError(code, os.strerror(code), str(source), None, str(target))
+
+
+def files_below(directory: Path) -> tuple[list[str], list[Path]]:
+    """Walks a directory without following links.
+
+    Returns:
+        The paths of all files, relative with `/` between the parts, in order;
+        and all directories below, the deepest first.
+
+    Raises:
+        NotRegularError: If there is anything but files and directories.
+        OSError: If a directory cannot be read, or is gone.
+    """
+    files: list[str] = []
+    directories: list[Path] = []
+    for path, names, leaves in os.walk(directory, topdown=False, onerror=_raise):
+        here = Path(path)
+        for name in (*names, *leaves):
+            mode = (here / name).lstat().st_mode
+            if stat.S_ISREG(mode):
+                files.append((here / name).relative_to(directory).as_posix())
+            elif not stat.S_ISDIR(mode):
+                raise NotRegularError(
+                    errno.EINVAL, "not a regular file", str(here / name)
+                )
+        if here != directory:
+            directories.append(here)
+    return sorted(files), directories
+
+
+def is_directory(path: Path) -> bool:
+    """Returns whether a directory stands there, and not a link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _raise(error: OSError) -> None:
+    # os.walk passes over what it cannot read unless it is told not to.
+    raise error
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

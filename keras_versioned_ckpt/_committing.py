@@ -1,0 +1,95 @@
+"""How what was staged becomes a version."""
+
+import contextlib
+import dataclasses
+import errno
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from keras_versioned_ckpt import _names, _removal, _tagging, ledger, manifest
+from keras_versioned_ckpt._room import Room, reason
+from keras_versioned_ckpt._staging import Staged
+from keras_versioned_ckpt.errors import CheckpointError, SaveError, StoreError
+from keras_versioned_ckpt.naming import NamingPolicy, unique_name
+from keras_versioned_ckpt.records import Version
+
+
+def commit(
+    room: Room,
+    staged: Staged,
+    *,
+    naming: NamingPolicy,
+    tags: Iterable[str],
+    trigger: Iterable[str],
+    software: Mapping[str, str],
+    facts: Mapping[str, Any],
+) -> Version:
+    """Does what `CheckpointStore.commit` says.
+
+    The order is the promise: the payload is on the disk before the manifest,
+    the manifest before the rename, the rename before anybody is told.
+    """
+    name = "a new version"
+    try:
+        staged.seal()
+        with room.writing("Saving"):
+            version = _numbered_and_named(room, staged, naming, facts)
+            name = version.name
+            text = manifest.encode(
+                manifest.Manifest(
+                    store_id=str(room.store_id),
+                    version=version,
+                    files=staged.files,
+                    trigger=tuple(trigger),
+                    software=software,
+                )
+            )
+            manifest.decode(text)  # what could not be read back is never committed
+            staged.commit(text, room.layout.root / name)
+            room.record(ledger.Committed(version))
+            for tag in tags:
+                _tagging.put(room, tag, version.number)
+            # Under the lock, for another process may prune it right after.
+            version = room.resolve(version.number, room.catalog.versions())
+    except (OSError, CheckpointError, ValueError, TypeError) as error:
+        what = f"Saving {name} in {room.layout.root} failed: {_cause(error)}."
+        if staged.committed:
+            what += f" {name} is there, but may lack tags or not outlast a power cut."
+        raise SaveError(f"{what} Older versions are intact.") from error
+    finally:
+        staged.discard()
+    # What a killed removal left goes with the next save; what cannot be deleted
+    # costs no save, `prune` and `verify` tell of it.
+    with contextlib.suppress(OSError):
+        _removal.empty_trash(room.layout, str(room.store_id))
+    return version
+
+
+def _numbered_and_named(
+    room: Room, staged: Staged, naming: NamingPolicy, facts: Mapping[str, Any]
+) -> Version:
+    """Gives the next number, and a name that nothing in the store has."""
+    provisional = Version(
+        number=room.catalog.last_number(room.reconciled()) + 1,
+        created=datetime.now(UTC),
+        size_bytes=sum(file.size for file in staged.files.values()),
+        **facts,
+    )
+    taken = {_names.fold(entry) for entry in os.listdir(room.layout.root)}
+    name = unique_name(naming.name(provisional), taken)
+    return dataclasses.replace(provisional, name=name)
+
+
+def _cause(error: Exception) -> str:
+    # What `Room.writing` makes of an error of the system says "failed" once more.
+    system = error.__cause__ if isinstance(error, StoreError) else error
+    if not isinstance(system, OSError):
+        return str(error)
+    if system.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"{reason(system)}. The disk is full: free some space, or keep fewer "
+            "versions"
+        )
+    return reason(system)

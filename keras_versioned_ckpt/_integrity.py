@@ -1,0 +1,124 @@
+"""Whether a version on disk is what its manifest says."""
+
+from pathlib import Path
+
+from keras_versioned_ckpt import _atomic
+from keras_versioned_ckpt import manifest as manifests
+from keras_versioned_ckpt._messages import listing, shown
+from keras_versioned_ckpt.errors import CorruptVersionError, UnsafeVersionError
+from keras_versioned_ckpt.manifest import Manifest
+
+# model.export makes these although nothing may go into them.
+EMPTY_DIRECTORIES = frozenset({"saved_model/assets", "saved_model/variables"})
+
+
+def read_manifest(directory: Path, store_id: str | None = None) -> Manifest:
+    """Reads and checks the manifest of the version in `directory`.
+
+    Args:
+        directory: The version's directory.
+        store_id: The store it must belong to; `None` takes any.
+
+    Returns:
+        The manifest. Its name is that of the directory.
+
+    Raises:
+        FileNotFoundError: If the directory is gone.
+        CorruptVersionError: If the manifest is missing, damaged, or another's.
+        UnsafeVersionError: If it is a link or anything but a regular file.
+        StoreError: If it is of a newer format.
+    """
+    path = directory / manifests.FILENAME
+    try:
+        data = _atomic.read_bytes(path, manifests.MAX_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        if not _atomic.is_directory(directory):
+            raise FileNotFoundError(f"{directory} is gone") from None
+        raise CorruptVersionError(
+            f"{directory.name} has no {manifests.FILENAME}; "
+            "part of it was removed by hand"
+        ) from None
+    except _atomic.NotRegularError as error:
+        raise UnsafeVersionError(
+            f"{directory.name}/{manifests.FILENAME} is not a regular file"
+        ) from error
+    try:
+        manifest = manifests.decode(data)
+    except CorruptVersionError as error:
+        raise CorruptVersionError(
+            f"{directory.name}/{manifests.FILENAME} is {error}"
+        ) from error
+    if store_id is not None and manifest.store_id != store_id:
+        raise CorruptVersionError(
+            f"{directory.name} was committed in another store "
+            f"({shown(manifest.store_id)}, this one is {shown(store_id)})"
+        )
+    if manifest.version.name != directory.name:
+        raise CorruptVersionError(
+            f"{directory.name} holds the manifest of "
+            f"{manifest.version.name}: it was copied or renamed"
+        )
+    return manifest
+
+
+def check_files(directory: Path, manifest: Manifest) -> None:
+    """Checks that the files are exactly those of the manifest, by name and size.
+
+    Raises:
+        CorruptVersionError: If a file is missing, extra, or of another size.
+        UnsafeVersionError: If there is a link, pipe or device.
+    """
+    try:
+        found, directories = _atomic.files_below(directory)
+    except _atomic.NotRegularError as error:
+        raise UnsafeVersionError(
+            f"{directory.name} holds something that is neither a file nor a "
+            f"directory: {shown(Path(str(error.filename)).name)}"
+        ) from error
+    extra = set(found) - set(manifest.files) - {manifests.FILENAME}
+    parents = {
+        parent.as_posix() for path in manifest.files for parent in Path(path).parents
+    }
+    for folder in directories:
+        relative = folder.relative_to(directory).as_posix()
+        if relative not in parents and relative not in EMPTY_DIRECTORIES:
+            extra.add(relative + "/")
+    if extra:
+        raise CorruptVersionError(
+            f"{directory.name} holds files that its manifest does not list: "
+            f"{listing(shown(path) for path in sorted(extra))}"
+        )
+    if missing := set(manifest.files) - set(found):
+        raise CorruptVersionError(
+            f"{directory.name} lacks files that its manifest lists: "
+            f"{listing(shown(path) for path in sorted(missing))}"
+        )
+    for path, file in manifest.files.items():
+        size = (directory / path).lstat().st_size
+        if size != file.size:
+            raise CorruptVersionError(
+                f"{directory.name}/{path} has {size} bytes; "
+                f"its manifest says {file.size}"
+            )
+
+
+def check_content(directory: Path, manifest: Manifest) -> None:
+    """Reads every file and compares its SHA-256, after `check_files`.
+
+    Raises:
+        CorruptVersionError: If the content of a file is not what was saved.
+        UnsafeVersionError: If a file turned into something else.
+    """
+    check_files(directory, manifest)
+    for path, file in manifest.files.items():
+        try:
+            size, sha256 = _atomic.hash_file(directory / path)
+        except _atomic.NotRegularError as error:
+            raise UnsafeVersionError(
+                f"{directory.name}/{path} is not a regular file"
+            ) from error
+        if (size, sha256) != (file.size, file.sha256):
+            raise CorruptVersionError(
+                f"{directory.name}/{path} has the SHA-256 {sha256}; "
+                f"its manifest says {file.sha256}"
+            )

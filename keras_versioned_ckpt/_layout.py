@@ -1,0 +1,56 @@
+"""Where things lie in a store."""
+
+import dataclasses
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The paths of a store; asking for one touches no disk."""
+
+    root: Path
+
+    @property
+    def room(self) -> Path:
+        """The store's own room, beside the versions."""
+        return self.root / ".versions"
+
+    @property
+    def store_file(self) -> Path:
+        """Format number and store id."""
+        return self.room / "store.json"
+
+    @property
+    def ledger(self) -> Path:
+        """What happened, in order."""
+        return self.room / "ledger.jsonl"
+
+    @property
+    def tags(self) -> Path:
+        """One file per tag."""
+        return self.room / "tags"
+
+    @property
+    def staging(self) -> Path:
+        """Versions in the making."""
+        return self.room / "staging"
+
+    @property
+    def trash(self) -> Path:
+        """Versions that are decided to go, until their files are deleted."""
+        return self.room / "trash"
+
+    @property
+    def quarantine(self) -> Path:
+        """Damaged versions that `repair` took out of the way."""
+        return self.room / "quarantine"
+
+    @property
+    def lock(self) -> Path:
+        """Held while anything that others can see changes."""
+        return self.room / "lock"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The directories that every store has."""
+        return (self.room, self.tags, self.staging, self.trash)

@@ -1,0 +1,112 @@
+"""How versions are taken away: what a policy decides, and what a user does."""
+
+import warnings
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+
+from keras_versioned_ckpt import _atomic, _removal, ledger
+from keras_versioned_ckpt._messages import listing, shown
+from keras_versioned_ckpt._room import Room
+from keras_versioned_ckpt.errors import (
+    CheckpointError,
+    CheckpointWarning,
+    StoreError,
+)
+from keras_versioned_ckpt.records import Version
+from keras_versioned_ckpt.retention import Plan, RetentionPolicy
+
+
+def prune(
+    room: Room, policy: RetentionPolicy, *, dry_run: bool, in_use: Collection[int]
+) -> Plan:
+    """Does what `CheckpointStore.prune` says."""
+    if not isinstance(policy, RetentionPolicy):
+        raise TypeError(
+            "`policy` must be a retention policy such as `KeepLast(3)`. "
+            f"Received: policy={policy!r}"
+        )
+    if dry_run:
+        with room.reading():
+            return _plan(room, policy, room.catalog.versions(), in_use)
+    with room.writing("Pruning") as store_id:
+        plan = _plan(room, policy, room.reconciled(), in_use)
+        _take_away(room, {v: "; ".join(plan.reasons[v.number]) for v in plan.remove})
+    _empty_trash(room, store_id)
+    return plan
+
+
+def delete(room: Room, version: Version | int | str) -> None:
+    """Does what `CheckpointStore.delete` says."""
+    with room.writing("Deleting") as store_id:
+        target = room.resolve(version, room.reconciled())
+        if target.tags:
+            raise StoreError(
+                f"{target.name} is tagged {listing(map(shown, target.tags))} and so "
+                "is not deleted. Take the tag off first: "
+                f"`store.untag({target.tags[0]!r})`."
+            )
+        _removal.check_removable(room.layout, target, store_id)
+        _take_away(room, {target: "removed: deleted by the user"})
+    _empty_trash(room, store_id)
+
+
+def _plan(
+    room: Room,
+    policy: RetentionPolicy,
+    versions: tuple[Version, ...],
+    in_use: Collection[int],
+) -> Plan:
+    """Plans with the versions that are sound, and warns of the others.
+
+    What the policy would remove is checked afresh; what it would keep, once by
+    this process, since a version never changes and a damaged one must not take
+    the place of a good one.
+    """
+    left_out: set[int] = set()
+    while True:
+        candidates = [v for v in versions if v.number not in left_out]
+        plan = policy.plan(candidates, in_use=in_use)
+        kept = [v for v in plan.keep if v.number not in room.seen_sound]
+        unsound = {v.number for v in (*plan.remove, *kept) if not _sound(room, v)}
+        if not unsound:
+            return plan
+        left_out |= unsound
+
+
+def _sound(room: Room, version: Version) -> bool:
+    try:
+        _removal.check_removable(room.layout, version, room.store_id)
+    except FileNotFoundError:
+        return False
+    except CheckpointError as error:
+        warnings.warn(
+            f"{version.name} is not counted and not removed: {error}",
+            CheckpointWarning,
+            stacklevel=5,
+        )
+        return False
+    room.seen_sound.add(version.number)
+    return True
+
+
+def _take_away(room: Room, reasons: Mapping[Version, str]) -> None:
+    """Records, then moves each version out of sight; needs the lock."""
+    if not reasons:
+        return
+    now = datetime.now(UTC)
+    room.record(
+        *(ledger.Removed(v.number, now, reason) for v, reason in reasons.items())
+    )
+    for version in reasons:
+        _removal.to_trash(room.layout, version)
+    _atomic.sync_directory(room.layout.root)
+    _atomic.sync_directory(room.layout.trash)
+
+
+def _empty_trash(room: Room, store_id: str) -> None:
+    for name, why in _removal.empty_trash(room.layout, store_id).items():
+        warnings.warn(
+            f"{room.layout.trash / name} stays in the trash: {why}",
+            CheckpointWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,145 @@
+"""One open store: who it is, what is in it, and the right to change it."""
+
+import contextlib
+from collections.abc import Iterator
+
+from keras_versioned_ckpt import _atomic, _catalog, _founding, ledger
+from keras_versioned_ckpt._layout import Layout
+from keras_versioned_ckpt._lock import locked
+from keras_versioned_ckpt._messages import listing, shown
+from keras_versioned_ckpt.errors import StoreError, VersionNotFoundError
+from keras_versioned_ckpt.naming import NamingPolicy, Numbered
+from keras_versioned_ckpt.records import Version
+
+
+class Room:
+    """What `CheckpointStore` and the files that change a store have in common.
+
+    Args:
+        layout: The store's paths.
+        create: Whether to make the store if it is missing.
+        naming: How its versions will be called, for the adoption of a directory.
+
+    Attributes:
+        catalog: What is in the store.
+    """
+
+    def __init__(self, layout: Layout, *, create: bool, naming: NamingPolicy) -> None:
+        self.layout = layout
+        with self.reading():
+            self.store_id: str | None = (
+                _founding.found(layout, naming)
+                if create
+                else _founding.identify(layout)
+            )
+        self.catalog = _catalog.Catalog(layout, self.store_id)
+        #: Numbers of versions that `prune` has seen to be sound.
+        self.seen_sound: set[int] = set()
+
+    @contextlib.contextmanager
+    def writing(self, what: str) -> Iterator[str]:
+        """Holds the store's lock and gives the store's id.
+
+        A store that a crash left half-made is completed first, and so is one
+        that came without its empty folders, as out of git or an archive.
+
+        Args:
+            what: What is about to be done, for the message if it fails.
+
+        Raises:
+            StoreError: Instead of an `OSError` from the block.
+        """
+        with self._explained(what):
+            store_id = _founding.identify(self.layout)
+            if store_id is None or not _founding.is_complete(self.layout):
+                store_id = _founding.found(self.layout, Numbered())
+            if store_id != self.store_id:
+                self.store_id = store_id
+                self.catalog = _catalog.Catalog(self.layout, store_id)
+            with locked(self.layout.lock):
+                yield store_id
+
+    def reading(self) -> contextlib.AbstractContextManager[None]:
+        """Raises `StoreError` instead of an `OSError` from the block."""
+        return self._explained("Reading")
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except StoreError:
+            raise
+        except OSError as error:
+            raise StoreError(
+                f"{what} failed in {self.layout.root}: {reason(error)}"
+            ) from error
+
+    def reconciled(self) -> tuple[Version, ...]:
+        """Lists afresh and tells the ledger what it does not know; needs the lock."""
+        versions = self.catalog.versions()
+        if unknown := self.catalog.unrecorded(versions):
+            self.record(*(ledger.Committed(version) for version in unknown))
+        return versions
+
+    def record(self, *events: ledger.Event) -> None:
+        """Appends to the ledger; needs the lock."""
+        _atomic.append(self.layout.ledger, b"".join(map(ledger.encode, events)))
+
+    def resolve(
+        self, version: Version | int | str, versions: tuple[Version, ...]
+    ) -> Version:
+        """Finds a version by its number or name.
+
+        Raises:
+            TypeError: If `version` is neither a version, a number nor a name.
+            VersionNotFoundError: If it is not among `versions`; the message lists
+                what exists.
+        """
+        if isinstance(version, Version):
+            # Not by its number alone: it may be a version of another store.
+            for candidate in versions:
+                if _same(candidate, version):
+                    return candidate
+            raise self._missing(version.name, versions)
+        if isinstance(version, bool) or not isinstance(version, (int, str)):
+            raise TypeError(
+                "A version is looked up by its number (int) or name (str). "
+                f"Received: {version!r} (of type {type(version).__name__})"
+            )
+        for candidate in versions:
+            if version in (candidate.number, candidate.name):
+                return candidate
+        raise self._missing(version, versions)
+
+    def _missing(
+        self, key: int | str, versions: tuple[Version, ...]
+    ) -> VersionNotFoundError:
+        gone = [
+            entry
+            for entry in self.catalog.history()
+            if entry.gone and key in (entry.number, entry.name)
+        ]
+        if gone:
+            what = f"{shown(gone[-1].name)} is gone: {gone[-1].reason}"
+        elif isinstance(key, int):
+            what = f"There is no version number {key}"
+        else:
+            what = f"There is no version called {shown(key)}"
+        there = listing(f"{v.number} ({shown(v.name)})" for v in versions)
+        return VersionNotFoundError(
+            f"{what}, in {self.layout.root}. Versions that exist: {there}."
+        )
+
+
+def _same(one: Version, other: Version) -> bool:
+    return (one.number, one.name, one.created) == (
+        other.number,
+        other.name,
+        other.created,
+    )
+
+
+def reason(error: OSError) -> str:
+    """Returns an error of the operating system in words, with its file."""
+    text = error.strerror or str(error)
+    return f"{text} ({error.filename})" if error.filename else text

@@ -1,0 +1,151 @@
+"""Versions in the making: a directory of their own until the one rename.
+
+A process marks what it stages by holding a lock beside it, so that another one
+can tell what a killed process left behind, and clear it, from what is alive.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import time
+import uuid
+from pathlib import Path
+
+from keras_versioned_ckpt import _atomic, _lock
+from keras_versioned_ckpt._layout import Layout
+from keras_versioned_ckpt.manifest import FILENAME, File, check_path
+
+_TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+class Staged:
+    """A version in the making; a context manager that discards what is not committed.
+
+    Attributes:
+        path: The directory to write the payload into.
+        files: What `seal` found there, by relative path.
+        committed: Whether it has become visible as a version.
+    """
+
+    def __init__(self, path: Path, lock_path: Path, lock: int) -> None:
+        self.path = path
+        self.files: dict[str, File] = {}
+        self.committed = False
+        self.began = time.monotonic()
+        self._lock_path = lock_path
+        self._lock: int | None = lock
+
+    def seal(self) -> None:
+        """Flushes every file to the disk and takes its size and SHA-256."""
+        paths, directories = _atomic.files_below(self.path)
+        for path in paths:
+            size, sha256 = _atomic.hash_file(self.path / check_path(path), sync=True)
+            self.files[path] = File(size=size, sha256=sha256)
+        for directory in directories:
+            _atomic.sync_directory(directory)
+
+    def commit(self, manifest: bytes, target: Path) -> None:
+        """Writes the manifest and makes the version visible as `target`."""
+        _atomic.write_new(self.path / FILENAME, manifest)
+        _atomic.sync_directory(self.path)
+        _atomic.rename_new(self.path, target)
+        self.committed = True
+        self._release()
+        _atomic.sync_directory(target.parent)
+
+    def discard(self) -> None:
+        """Deletes what was staged; does nothing after a commit."""
+        if not self.committed:
+            _clear(self.path)
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            # A lock file that stays is cleared by the next save.
+            with contextlib.suppress(OSError):
+                self._lock_path.unlink()
+            _lock.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> "Staged":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.discard()
+
+
+def stage(layout: Layout) -> Staged:
+    """Makes a place for a new version, under the store's lock held by the caller."""
+    clear_dead(layout)
+    path = layout.staging / uuid.uuid4().hex
+    lock_path = path.with_suffix(".lock")
+    lock = _lock.try_lock(lock_path)
+    if lock is None:
+        raise FileExistsError(f"{lock_path} is held although it is new")
+    try:
+        path.mkdir()
+    except BaseException:
+        lock_path.unlink()
+        _lock.close(lock)
+        raise
+    return Staged(path, lock_path, lock)
+
+
+def dead(layout: Layout) -> list[Path]:
+    """Returns what killed processes left in staging, seen without changing it."""
+    found = []
+    for path in _staged(layout):
+        lock_path = path.with_suffix(".lock")
+        try:
+            lock = _lock.try_lock(lock_path, create=False)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            continue  # another user's: who holds it cannot be seen
+        else:
+            if lock is None:
+                continue
+            _lock.close(lock)
+        # What was committed since the listing is no longer there.
+        if os.path.lexists(path) or os.path.lexists(lock_path):
+            found.append(path)
+    return found + _unfinished(layout)
+
+
+def clear_dead(layout: Layout) -> None:
+    """Deletes what killed processes left, under the store's lock held by the caller."""
+    for path in _staged(layout):
+        lock_path = path.with_suffix(".lock")
+        # What another user left may not be ours to clear; that costs no save.
+        with contextlib.suppress(OSError):
+            if (lock := _lock.try_lock(lock_path)) is not None:
+                try:
+                    _clear(path)
+                    lock_path.unlink()
+                finally:
+                    _lock.close(lock)
+    for path in _unfinished(layout):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _unfinished(layout: Layout) -> list[Path]:
+    """Returns records of the store whose writing was killed."""
+    return [
+        path
+        for folder in (layout.room, layout.tags)
+        for path in _atomic.unfinished(folder)
+    ]
+
+
+def _staged(layout: Layout) -> list[Path]:
+    # Only names that this module gives: anything else there is somebody's.
+    names = {name.removesuffix(".lock") for name in os.listdir(layout.staging)}
+    return [layout.staging / name for name in sorted(names) if _TOKEN.fullmatch(name)]
+
+
+def _clear(path: Path) -> None:
+    # rmtree does not follow links, and leaves a `path` that is one. What cannot be
+    # deleted is left to the next save, and to `verify` to tell of.
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,48 @@
+"""How tags are put on versions and taken off."""
+
+from datetime import UTC, datetime
+
+from keras_versioned_ckpt import _atomic, _catalog, ledger
+from keras_versioned_ckpt._messages import listing, shown
+from keras_versioned_ckpt._room import Room
+from keras_versioned_ckpt.errors import VersionNotFoundError
+from keras_versioned_ckpt.records import Version
+from keras_versioned_ckpt.selectors import why_not_tag
+
+
+def check_tag(tag: object) -> None:
+    """Raises `ValueError` or `TypeError` where `tag` cannot be a tag."""
+    if not isinstance(tag, str):
+        raise TypeError(f"`tag` must be a string. Received: tag={tag!r}")
+    if why := why_not_tag(tag):
+        raise ValueError(f"`tag` {why}. Received: tag={tag!r}")
+
+
+def put(room: Room, tag: str, number: int) -> None:
+    """Puts a tag on a version that is there; needs the lock."""
+    _atomic.replace(room.layout.tags / tag, _catalog.tag_record(number))
+    room.record(ledger.TagMoved(tag, number, datetime.now(UTC)))
+
+
+def tag(room: Room, version: Version | int | str, tag: str) -> Version:
+    """Does what `CheckpointStore.tag` says."""
+    check_tag(tag)
+    with room.writing("Tagging"):
+        target = room.resolve(version, room.reconciled())
+        put(room, tag, target.number)
+        return room.resolve(target.number, room.catalog.versions())
+
+
+def untag(room: Room, tag: str) -> None:
+    """Does what `CheckpointStore.untag` says."""
+    check_tag(tag)
+    with room.writing("Untagging"):
+        tags = room.catalog.tag_numbers()
+        if tag not in tags:
+            raise VersionNotFoundError(
+                f"No version is tagged {tag!r}. "
+                f"Tags that exist: {listing(map(shown, tags))}."
+            )
+        (room.layout.tags / tag).unlink()
+        _atomic.sync_directory(room.layout.tags)
+        room.record(ledger.TagMoved(tag, None, datetime.now(UTC)))

@@ -1,0 +1,320 @@
+"""`CheckpointStore`: the directory that holds versions.
+
+This file is the face; how each thing is done stands in the file that is named
+for it: `_catalog` lists, `_committing` saves, `_pruning` takes away, `_tagging`
+tags, `_inspection` verifies and repairs, and `_room` is what they share.
+"""
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_versioned_ckpt import (
+    _committing,
+    _founding,
+    _inspection,
+    _pruning,
+    _staging,
+    _tagging,
+)
+from keras_versioned_ckpt._inspection import Report
+from keras_versioned_ckpt._layout import Layout
+from keras_versioned_ckpt._room import Room
+from keras_versioned_ckpt.naming import NamingPolicy, Numbered
+from keras_versioned_ckpt.records import FrozenMapping, HistoryEntry, Version
+from keras_versioned_ckpt.retention import Plan, RetentionPolicy
+from keras_versioned_ckpt.selectors import Best, Latest, Selector, as_selector
+
+
+class CheckpointStore:
+    """A directory that holds versions.
+
+    Opening one and asking it anything reads the disk afresh, takes no lock,
+    writes nothing, and needs no Keras.
+
+    Args:
+        directory: The store's directory; a string or path.
+        create: Whether to make a store where there is none. Defaults to `False`.
+        naming: With `create=True`, how versions will be called: a directory with
+            files of somebody else is adopted only if none could collide.
+            Defaults to `version_{number}`.
+
+    Raises:
+        StoreNotFoundError: If there is no store and `create` is `False`.
+        StoreError: If the path cannot be a store, or is one of a newer format.
+
+    Example:
+
+    >>> from keras_versioned_ckpt import CheckpointStore
+    >>> store = CheckpointStore("runs/digits", create=True)
+    >>> len(store), store.history
+    (0, ())
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        create: bool = False,
+        naming: NamingPolicy | None = None,
+    ) -> None:
+        self._room = Room(
+            Layout(_founding.store_path(directory)),
+            create=create,
+            naming=naming or Numbered(),
+        )
+
+    # What is there
+
+    @property
+    def path(self) -> Path:
+        """The store's directory, absolute."""
+        return self._room.layout.root
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """The versions that are there now, by number."""
+        with self._room.reading():
+            return self._room.catalog.versions()
+
+    @property
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """Every version that ever was, by number, with when and why it went."""
+        with self._room.reading():
+            return self._room.catalog.history()
+
+    @property
+    def tags(self) -> Mapping[str, Version]:
+        """The tags and the version that each is on."""
+        return FrozenMapping(
+            {tag: version for version in self.versions for tag in version.tags}
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy for another process opens the store anew.
+        return type(self), (self.path,)
+
+    def __len__(self) -> int:
+        return len(self.versions)
+
+    def __bool__(self) -> bool:
+        # An empty store is still a store.
+        return True
+
+    def __iter__(self) -> Iterator[Version]:
+        return iter(self.versions)
+
+    def __contains__(self, key: object) -> bool:
+        return any(key in (v, v.number, v.name) for v in self.versions)
+
+    def __getitem__(self, key: int | str) -> Version:
+        """Returns the version with this number (int) or name (str).
+
+        Raises:
+            VersionNotFoundError: If there is none; the message lists what exists.
+        """
+        return self._room.resolve(key, self.versions)
+
+    def __repr__(self) -> str:
+        return f"CheckpointStore({str(self.path)!r})"
+
+    def latest(self) -> Version:
+        """Returns the version with the highest number.
+
+        Raises:
+            VersionNotFoundError: If the store is empty.
+        """
+        return self.select(Latest())
+
+    def best(self, monitor: str | None = None, mode: str | None = None) -> Version:
+        """Returns the version with the best value of a metric.
+
+        Args:
+            monitor: The metric. Defaults to the one that the newest run monitored.
+            mode: `"min"` or `"max"`. Defaults to what that run recorded.
+
+        Raises:
+            VersionNotFoundError: If no version has a finite value of it; the
+                message lists the metrics that exist.
+            ValueError: If the direction is not known; pass `mode=`.
+        """
+        return self.select(Best(monitor, mode))
+
+    def select(self, selector: str | int | Selector) -> Version:
+        """Returns the version that a selector picks.
+
+        Args:
+            selector: A selector, a number, or text such as `"latest"`, `"best~1"`,
+                `"tag:prod"`, `"version_3"`.
+
+        Raises:
+            VersionNotFoundError: If nothing answers; the message lists what exists.
+            ValueError: If the text is not a selector.
+
+        Example:
+
+        ```python
+        store.select("best:val_accuracy:max~1")  # the second best
+        ```
+        """
+        return as_selector(selector).select(self.versions)
+
+    # Saving
+
+    def stage(self) -> _staging.Staged:
+        """Makes a place for a new version's payload; `commit` makes it a version.
+
+        Returns:
+            A context manager with the directory to write into as `path`; what
+            is not committed is discarded at its end.
+
+        Raises:
+            StoreError: If the store cannot be written.
+        """
+        with self._room.writing("Saving"):
+            return _staging.stage(self._room.layout)
+
+    def commit(
+        self,
+        staged: _staging.Staged,
+        *,
+        naming: NamingPolicy | None = None,
+        tags: Sequence[str] = (),
+        trigger: Sequence[str] = (),
+        software: Mapping[str, str] | None = None,
+        **facts: Any,
+    ) -> Version:
+        """Makes what was staged a version: durable, whole, and with a name of its own.
+
+        Args:
+            staged: What `stage` returned, with the payload written.
+            naming: What to call it. Defaults to `version_{number}`.
+            tags: Tags to put on it, at once.
+            trigger: Which triggers fired.
+            software: Versions of what wrote the payload.
+            **facts: Fields of `Version` other than number, name, created, path,
+                tags and size_bytes.
+
+        Returns:
+            The version, after it is on the disk.
+
+        Raises:
+            SaveError: If it could not be. The version is then not there; or, where
+                only what follows its rename failed, the message says that it is.
+        """
+        return _committing.commit(
+            self._room,
+            staged,
+            naming=naming or Numbered(),
+            tags=tags,
+            trigger=trigger,
+            software=software or {},
+            facts=facts,
+        )
+
+    # Taking away
+
+    def prune(
+        self,
+        policy: RetentionPolicy,
+        *,
+        dry_run: bool = False,
+        in_use: Collection[int] = (),
+    ) -> Plan:
+        """Removes the versions that a retention policy does not keep.
+
+        The newest version, tagged ones and those in use are always kept. A
+        version that is damaged, or that holds files which its manifest does not
+        list, takes no part: it is neither counted nor removed.
+
+        Args:
+            policy: Which to keep.
+            dry_run: Whether to only say what would be done. Defaults to `False`.
+            in_use: Numbers of versions that a running training resumed from.
+
+        Returns:
+            The plan: what is kept, what is removed, and why.
+
+        Raises:
+            StoreError: If the store cannot be written.
+
+        Example:
+
+        ```python
+        print(store.prune(KeepLast(3) | KeepBest(2), dry_run=True))
+        ```
+        """
+        return _pruning.prune(self._room, policy, dry_run=dry_run, in_use=in_use)
+
+    def delete(self, version: Version | int | str) -> None:
+        """Removes one version, for good.
+
+        Args:
+            version: The version, or its number or name.
+
+        Raises:
+            VersionNotFoundError: If it is not there.
+            CheckpointError: If it is tagged, damaged, or holds files that are not
+                its own; nothing is removed then.
+        """
+        _pruning.delete(self._room, version)
+
+    # Tags
+
+    def tag(self, version: Version | int | str, tag: str) -> Version:
+        """Puts a tag on a version, taking it off the version that had it.
+
+        Args:
+            version: The version, or its number or name.
+            tag: The tag; a tagged version is never pruned.
+
+        Returns:
+            The version with its tags.
+
+        Raises:
+            VersionNotFoundError: If the version is not there.
+            ValueError: If `tag` cannot be a tag.
+        """
+        return _tagging.tag(self._room, version, tag)
+
+    def untag(self, tag: str) -> None:
+        """Takes a tag off.
+
+        Raises:
+            VersionNotFoundError: If there is no such tag; the message lists those
+                that exist.
+        """
+        _tagging.untag(self._room, tag)
+
+    # Care
+
+    def verify(self) -> Report:
+        """Reads every file of every version and compares it with its manifest.
+
+        Returns:
+            A report: `.ok`, `.checked`, and `.problems`, each naming the version
+            and what is wrong.
+        """
+        with self._room.reading():
+            return _inspection.verify(
+                self._room.layout, self._room.store_id, self._room.catalog
+            )
+
+    def repair(self) -> Report:
+        """Puts the store in order without deleting anything that could be of use.
+
+        Damaged versions are moved to `.versions/quarantine/`, the ledger is
+        rebuilt from the manifests (keeping its memory of what is gone), tags of
+        versions that are gone are taken off, and what killed processes left in
+        staging and trash is cleared.
+
+        Returns:
+            A report of what was found and what was done about each.
+
+        Raises:
+            StoreError: If the store cannot be written.
+        """
+        with self._room.writing("Repairing") as store_id:
+            self._room.reconciled()
+            return _inspection.repair(self._room.layout, store_id, self._room.catalog)

@@ -1,0 +1,19 @@
+"""What every test needs: a quiet backend and a place of its own."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Two workers share two cores; more threads only wait for each other.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A path where no store is yet."""
+    return tmp_path / "store"

@@ -1,0 +1,344 @@
+"""`verify` and `repair`, on each kind of damage."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from keras_versioned_ckpt import _atomic
+from keras_versioned_ckpt._inspection import Problem, Report
+from keras_versioned_ckpt.errors import CheckpointWarning, StoreError
+from keras_versioned_ckpt.store import CheckpointStore
+from tests.stores import found, new_store, save, tree
+
+
+@pytest.fixture
+def store(directory):
+    """A sound store with three versions, the second one tagged."""
+    store = new_store(directory, 0.5, 0.4, 0.3)
+    store.tag(2, "prod")
+    return store
+
+
+def kinds(report):
+    """Returns the kind and the name of each problem."""
+    return [(problem.kind, problem.name) for problem in report.problems]
+
+
+def test_a_sound_store_has_no_problems(store):
+    """Verifying changes nothing; repairing changes no version."""
+    before = tree(store.path)
+    report = store.verify()
+    assert (report.ok, report.checked, report.problems) == (True, 3, ())
+    assert str(report) == "3 versions checked, no problem"
+    assert tree(store.path) == before
+    assert store.repair().ok
+    assert found(store) == [1, 2, 3]
+    assert store.tags["prod"].number == 2
+
+
+def test_an_empty_store_is_sound(directory):
+    """There is nothing to check and nothing to repair."""
+    store = new_store(directory)
+    assert store.verify() == store.repair() == Report(checked=0)
+
+
+def test_a_report_reads_as_text():
+    """One line per problem: what, what is wrong, and what was done."""
+    report = Report(
+        checked=1,
+        problems=(
+            Problem("version", "version_1", "is torn", "moved away"),
+            Problem("ledger", "", "1 line(s) cannot be read"),
+        ),
+    )
+    assert str(report) == (
+        "1 version checked, 2 problem(s):\n"
+        "  version 'version_1': is torn -> moved away\n"
+        "  ledger: 1 line(s) cannot be read"
+    )
+
+
+def flip(path):
+    """Changes one byte of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+DAMAGES = {
+    "flipped payload": (
+        lambda v: flip(v / "model.keras"),
+        "version_2/model.keras has the SHA-256",
+    ),
+    "truncated payload": (
+        lambda v: os.truncate(v / "model.keras", 3),
+        "version_2/model.keras has 3 bytes; its manifest says 7",
+    ),
+    "missing payload": (
+        lambda v: (v / "model.keras").unlink(),
+        "lacks files that its manifest lists: 'model.keras'",
+    ),
+    "extra file": (
+        lambda v: (v / "extra").touch(),
+        "holds files that its manifest does not list: 'extra'",
+    ),
+    "extra directory": (
+        lambda v: (v / "extra").mkdir(),
+        "holds files that its manifest does not list: 'extra/'",
+    ),
+    "payload is a link": (
+        lambda v: ((v / "model.keras").unlink(), (v / "model.keras").symlink_to("x")),
+        "neither a file nor a directory: 'model.keras'",
+    ),
+    "payload is a pipe": (
+        lambda v: ((v / "model.keras").unlink(), os.mkfifo(v / "model.keras")),
+        "neither a file nor a directory: 'model.keras'",
+    ),
+    "truncated manifest": (
+        lambda v: os.truncate(v / "manifest.json", 50),
+        "version_2/manifest.json is not a manifest",
+    ),
+    "empty manifest": (
+        lambda v: os.truncate(v / "manifest.json", 0),
+        "version_2/manifest.json is not a manifest",
+    ),
+    "manifest is a link": (
+        lambda v: (
+            shutil.move(v / "manifest.json", v.parent),
+            (v / "manifest.json").symlink_to("../manifest.json"),
+        ),
+        "version_2/manifest.json is not a regular file",
+    ),
+    "missing manifest": (
+        lambda v: (v / "manifest.json").unlink(),
+        "version_2 has no manifest.json; part of it was removed by hand",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_version_is_found_and_taken_out_of_the_way(store, damage):
+    """The others are not touched; the next save works; the number is not reused."""
+    spoil, what = DAMAGES[damage]
+    sound = {n: tree(store.path / f"version_{n}") for n in (1, 3)}
+    store.untag("prod")
+    spoil(store.path / "version_2")
+    spoilt = tree(store.path / "version_2")
+
+    report = store.verify()
+    assert kinds(report) == [("version", "version_2")]
+    assert what in report.problems[0].what
+
+    done = store.repair().problems[0].done
+    assert done.startswith("moved to .versions/quarantine/version_2.")
+    assert tree(store.path / done.removeprefix("moved to ")) == spoilt
+    assert found(store) == found(CheckpointStore(store.path)) == [1, 3]
+    assert {n: tree(store.path / f"version_{n}") for n in (1, 3)} == sound
+    assert "quarantined by repair" in store.history[1].reason
+    assert save(store).number == 4
+    assert store.verify().ok
+
+
+def test_a_quarantined_version_is_remembered_without_the_ledger_too(store):
+    """Its facts are noted before it goes."""
+    (store.path / ".versions" / "ledger.jsonl").unlink()
+    os.truncate(store.path / "version_3" / "model.keras", 3)
+    opened = CheckpointStore(store.path)
+    opened.repair()
+    gone = [entry for entry in opened.history if entry.gone]
+    assert [(entry.number, entry.version.metrics) for entry in gone] == [
+        (3, {"val_loss": 0.3})
+    ]
+    assert save(opened).number == 4
+
+
+def test_a_payload_that_changes_while_it_is_read_is_damage(store, monkeypatch):
+    """Even if it turns into something else than a file."""
+
+    def turned(path, **_):
+        raise _atomic.NotRegularError(22, "not a regular file", str(path))
+
+    monkeypatch.setattr(_atomic, "hash_file", turned)
+    assert "model.keras is not a regular file" in store.verify().problems[0].what
+
+
+def test_a_version_that_goes_during_the_check_is_no_problem(store, monkeypatch):
+    """Another process pruned it."""
+    hashed = _atomic.hash_file
+
+    def prune_first(path, **options):
+        shutil.rmtree(store.path / "version_1", ignore_errors=True)
+        return hashed(path, **options)
+
+    monkeypatch.setattr(_atomic, "hash_file", prune_first)
+    assert [kind for kind, _ in kinds(store.verify())] == ["gone"]
+
+
+def test_a_version_that_cannot_be_read_is_left_where_it_is(store, monkeypatch):
+    """A failing disk or a missing permission does not make a version bad."""
+
+    def broken(path, **_):
+        raise OSError(5, "Input/output error", str(path))
+
+    before = tree(store.path / "version_1")
+    with monkeypatch.context() as patched:
+        patched.setattr(_atomic, "hash_file", broken)
+        report = store.repair()
+    assert kinds(report) == [("unreadable", f"version_{n}") for n in (1, 2, 3)]
+    assert {problem.done for problem in report.problems} == {"left where it is"}
+    assert tree(store.path / "version_1") == before
+    assert store.verify().ok
+
+
+def test_a_version_of_a_newer_release_is_left_where_it_is(store):
+    """It is not damaged; this release is too old for it."""
+    manifest = store.path / "version_1" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 2'))
+    assert kinds(store.repair()) == [("unreadable", "version_1")]
+    assert found(store) == [1, 2, 3]
+
+
+def test_a_copy_is_taken_out_of_the_way(store):
+    """Two directories cannot be the same version."""
+    shutil.copytree(store.path / "version_1", store.path / "backup")
+    with pytest.warns(CheckpointWarning, match="backup is passed over"):
+        assert kinds(store.repair()) == [("version", "backup")]
+    assert found(store) == [1, 2, 3]
+    assert len(store.history) == 3
+
+
+def test_what_is_gone_is_told_and_kept_in_the_history(store):
+    """Nothing can be done about it."""
+    shutil.rmtree(store.path / "version_1")
+    assert kinds(store.verify()) == [("gone", "version_1")]
+    assert store.repair().problems[0].done == "kept in the history"
+    assert [entry.number for entry in store.history] == [1, 2, 3]
+
+
+def test_a_tag_of_a_version_that_is_gone_is_taken_off(store):
+    """The tag would protect nothing."""
+    shutil.rmtree(store.path / "version_2")
+    assert kinds(store.verify()) == [("gone", "version_2"), ("tag", "prod")]
+    assert [problem.done for problem in store.repair().problems] == [
+        "kept in the history",
+        "taken off",
+    ]
+    assert store.tags == {}
+    assert os.listdir(store.path / ".versions" / "tags") == []
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"number": -1}', b"\xff"])
+def test_a_damaged_tag_is_written_anew(store, data):
+    """The ledger remembers where it was."""
+    (store.path / ".versions" / "tags" / "prod").write_bytes(data)
+    assert kinds(store.verify()) == [("tag", "prod")]
+    assert store.repair().problems[0].done == "written anew from the ledger"
+    assert store.verify().ok
+    assert store.tags["prod"].number == 2
+
+
+def test_a_damaged_tag_of_a_version_that_is_gone_is_told_once(store):
+    """And taken off."""
+    (store.path / ".versions" / "tags" / "prod").write_bytes(b"")
+    shutil.rmtree(store.path / "version_2")
+    assert kinds(store.repair()) == [("gone", "version_2"), ("tag", "prod")]
+    assert store.tags == {}
+
+
+def test_a_torn_ledger_is_read_as_far_as_it_goes(store):
+    """Versions are listed from their manifests; repair writes it anew."""
+    ledger = store.path / ".versions" / "ledger.jsonl"
+    store.delete(1)
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2][:40] + b"\n"
+    ledger.write_bytes(b"".join(lines) + b'{"event":"comm')
+    opened = CheckpointStore(store.path)
+    assert found(opened) == [2, 3]
+    assert kinds(opened.verify()) == [("ledger", "")]
+    assert "1 line(s) cannot be read" in str(opened.verify())
+    (problem,) = opened.repair().problems
+    assert problem.what == "2 line(s) cannot be read"
+    assert problem.done.startswith("written anew")
+    assert opened.verify().ok
+    assert [(entry.number, entry.gone) for entry in opened.history] == [
+        (1, True),
+        (2, False),
+        (3, False),
+    ]
+
+
+def test_a_lost_ledger_is_rebuilt_from_the_manifests(store):
+    """What is gone is forgotten; what is there is not."""
+    ledger = store.path / ".versions" / "ledger.jsonl"
+    ledger.unlink()
+    assert store.verify().ok
+    assert store.repair().ok
+    events = [json.loads(line)["event"] for line in ledger.read_text().splitlines()]
+    assert events == ["commit"] * 3
+    assert found(CheckpointStore(store.path)) == [1, 2, 3]
+
+
+def test_a_ledger_that_says_other_than_a_manifest_is_put_right(store):
+    """The manifest is the truth."""
+    ledger = store.path / ".versions" / "ledger.jsonl"
+    ledger.write_text(ledger.read_text().replace("0.4", "0.0"))
+    opened = CheckpointStore(store.path)
+    assert opened[2].metrics == {"val_loss": 0.0}
+    (problem,) = opened.repair().problems
+    assert problem.what == "says other than the manifest of version_2"
+    assert opened[2].metrics == {"val_loss": 0.4}
+    assert opened.verify().ok
+
+
+def test_leftovers_of_killed_processes_are_cleared(store):
+    """In staging, in the trash, and half-written records."""
+    room = store.path / ".versions"
+    (room / "staging" / ("a" * 32)).mkdir()
+    (room / "tags" / ".prod.new").write_bytes(b"{")
+    shutil.move(store.path / "version_1", room / "trash" / "version_1.x")
+    (room / "trash" / "mine").write_bytes(b"mine")
+    leftovers = [
+        ("gone", "version_1"),
+        ("staging", "a" * 32),
+        ("staging", ".prod.new"),
+        ("trash", "mine"),
+        ("trash", "version_1.x"),
+    ]
+    assert kinds(store.verify()) == leftovers
+    report = store.repair()
+    assert kinds(report) == leftovers
+    done = [problem.done for problem in report.problems]
+    assert done[1:3] == ["cleared", "cleared"]
+    assert done[3].startswith("stays: ")
+    assert done[4] == "deleted"
+    assert kinds(store.verify()) == [("gone", "version_1"), ("trash", "mine")]
+
+
+def test_a_staging_lock_of_another_user_is_left_alone(store, monkeypatch):
+    """Who holds it cannot be seen."""
+    staging = store.path / ".versions" / "staging"
+    (staging / f"{'a' * 32}.lock").symlink_to("nowhere")
+    assert store.verify().ok
+
+
+def test_a_room_without_staging_and_trash_can_be_verified(store):
+    """A copy may lack empty directories."""
+    for name in ("staging", "trash"):
+        (store.path / ".versions" / name).rmdir()
+    assert store.verify().ok
+
+
+def test_what_repair_cannot_do_is_an_error(store, monkeypatch):
+    """The disk is full: nothing is lost."""
+    os.truncate(store.path / "version_1" / "model.keras", 3)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_atomic, "rename_new", full)
+        with pytest.raises(StoreError, match="Repairing failed in .*No space left"):
+            store.repair()
+    assert found(store) == [1, 2, 3]
