@@ -1,0 +1,441 @@
+"""`VersionedCheckpoint`: the callback that saves versions during `model.fit`.
+
+The way of a save: a hook of Keras gathers what is known into a `Moment`; the
+trigger says whether it is time; `save_best_only` says whether it is worth it;
+the model's payload is written on the calling thread into a staging directory;
+and the background flushes and commits it and lets the retention policy prune.
+"""
+
+import logging
+import time
+import uuid
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from keras_versioned_ckpt import _arguments, _founding, directions, snapshot
+from keras_versioned_ckpt._background import Background
+from keras_versioned_ckpt._layout import Layout
+from keras_versioned_ckpt._messages import listing, shown
+from keras_versioned_ckpt._ranking import MODES, best_first, improves, is_score, score
+from keras_versioned_ckpt._staging import Staged
+from keras_versioned_ckpt.errors import CheckpointWarning
+from keras_versioned_ckpt.naming import as_naming
+from keras_versioned_ckpt.records import Event, Moment, Version
+from keras_versioned_ckpt.retention import KeepBest, KeepLast, RetentionPolicy
+from keras_versioned_ckpt.saving import step_of, write_staged
+from keras_versioned_ckpt.store import CheckpointStore
+from keras_versioned_ckpt.triggers import as_trigger
+
+_log = logging.getLogger("keras_versioned_ckpt")
+
+
+class VersionedCheckpoint(keras.callbacks.Callback):
+    """Saves the model during `fit`, each time as a new version that nothing overwrites.
+
+    Args:
+        directory: The store, a string or path; made if missing. Many runs may
+            share one.
+        monitor: The metric that makes a version the best. Defaults to
+            `"val_loss"`.
+        mode: `"min"`, `"max"`, or `"auto"` (default): what Keras knows of the
+            metric. Not knowing is an error at the start of training, if
+            anything depends on it.
+        save_freq: When to save: `"epoch"` (default), a number of batches, or a
+            trigger such as `EveryEpochs(5) | OnTrainEnd()`.
+        naming: What to call versions: a template or a naming policy. Defaults
+            to `"version_{number}"`.
+        retention: Which versions to keep, such as `KeepLast(3) | KeepBest(2)`.
+            Defaults to `None`, which keeps all.
+        keep_last: Short for `retention=KeepLast(n)`; joins the others.
+        keep_best: Short for `retention=KeepBest(n)`; joins the others.
+        save_best_only: Whether to save only what improves on the best version
+            in the store. A metric that is missing or not finite cannot be
+            compared: the version is saved, with a warning, and never counts as
+            the best. Defaults to `False`.
+        save_weights_only: The same as `format="weights"`.
+        format: `"keras"` (default), `"weights"` or `"saved_model"`.
+        initial_value_threshold: With `save_best_only`, the value to improve on
+            while the store has no better one.
+        save_on_background: Whether flushing, committing and pruning run on a
+            thread while training goes on. Defaults to `True`. The next save
+            waits for it.
+        resume: Must be `False` in this release.
+        metadata: A JSON-able dictionary that is put into every manifest.
+        verbose: 0 (default) is silent, 1 prints a line per save.
+
+    Raises:
+        TypeError: If an argument is not of a type it can be.
+        ValueError: If an argument is not what it must be.
+        StoreError: If the directory cannot be a store.
+
+    A save that failed raises `SaveError` at the next hook, at the latest at the
+    end of `fit`; older versions and the training state are intact.
+
+    Example:
+
+    ```python
+    checkpoint = VersionedCheckpoint(
+        "runs/digits",
+        monitor="val_accuracy",
+        retention=KeepLast(3) | KeepBest(2),
+    )
+    model.fit(x, y, validation_split=0.2, epochs=20, callbacks=[checkpoint])
+    model = load_best("runs/digits")
+    ```
+    """
+
+    # Seconds that only go forward; a test may put another clock in its place.
+    _clock = staticmethod(time.monotonic)
+
+    def __init__(
+        self,
+        directory: Any,
+        monitor: str = "val_loss",
+        mode: str = "auto",
+        save_freq: Any = "epoch",
+        naming: Any = "version_{number}",
+        retention: RetentionPolicy | None = None,
+        keep_last: int | None = None,
+        keep_best: int | None = None,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        format: str = "keras",
+        initial_value_threshold: float | None = None,
+        save_on_background: bool = True,
+        resume: bool = False,
+        metadata: Mapping[str, Any] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__()
+        self.directory = _founding.store_path(directory)
+        self.monitor = _arguments.check_monitor(monitor)
+        self.mode = _arguments.check_mode(mode)
+        self.save_freq = as_trigger(save_freq)
+        self.naming = as_naming(naming)
+        self.retention = _joined(retention, keep_last, keep_best)
+        self.save_best_only = _arguments.check_boolean("save_best_only", save_best_only)
+        self.format = _arguments.check_format(
+            format, _arguments.check_boolean("save_weights_only", save_weights_only)
+        )
+        self.initial_value_threshold = _arguments.check_threshold(
+            initial_value_threshold
+        )
+        self.save_on_background = _arguments.check_boolean(
+            "save_on_background", save_on_background
+        )
+        self.metadata = _arguments.check_metadata(metadata)
+        self.verbose = _arguments.check_verbose(verbose)
+        if _arguments.check_boolean("resume", resume):
+            raise NotImplementedError(
+                "`resume=True` is not part of this release. Load the newest version "
+                "with `load_latest` and pass `initial_epoch=` to `fit`."
+            )
+        _founding.check_usable(Layout(self.directory), self.naming)
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        """Sets what belongs to one use of the callback, not to its arguments."""
+        self._background = Background()
+        self._store: CheckpointStore | None = None
+        self._news: list[str] = []
+        self._in_flight: Mapping[str, float] = {}
+        if self.save_freq.needs_batches:
+            # On the instance, since Keras gives up dispatching the callbacks of
+            # all batches asynchronously when it finds this hook overridden.
+            self.on_train_batch_end = self._on_train_batch_end
+
+    # What a user asks for, during and after `fit`
+
+    @property
+    def store(self) -> CheckpointStore:
+        """The store that versions are saved in.
+
+        Raises:
+            StoreNotFoundError: Before the first `fit` into a new directory.
+        """
+        if self._store is None:
+            self._store = CheckpointStore(self.directory)
+        return self._store
+
+    @property
+    def latest(self) -> Version | None:
+        """The newest version that is on the disk, or `None`; see also `wait`."""
+        versions = self.store.versions
+        return versions[-1] if versions else None
+
+    @property
+    def best(self) -> Version | None:
+        """The version on the disk with the best value of `monitor`, or `None`.
+
+        Raises:
+            ValueError: If the direction of `monitor` is not known.
+        """
+        versions = self.store.versions
+        if not any(score(version, self.monitor) is not None for version in versions):
+            return None
+        mode = self.mode if self.mode in MODES else None
+        return self.store.best(self.monitor, mode)
+
+    def wait(self) -> None:
+        """Waits until every save that has begun is on the disk.
+
+        Raises:
+            SaveError: If it could not be saved.
+        """
+        try:
+            self._background.wait()
+        finally:
+            self._tell_news()
+
+    # The hooks of Keras
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Opens the store and settles everything that could fail later."""
+        self.wait()
+        self._store = CheckpointStore(self.directory, create=True, naming=self.naming)
+        self._trigger = self.save_freq.resolved(self.monitor, self._mode_of)
+        self._policy = self.retention and self.retention.resolved(
+            self.monitor, self._mode_of
+        )
+        self._best_mode = self._mode_of(self.monitor) if self.save_best_only else None
+        self._recorded_mode = self._best_mode or self._mode_if_known()
+        self._software = snapshot.software()
+        self._run_id = uuid.uuid4().hex[:12]
+        self._parent: int | None = None
+        self._epoch = 0
+        self._batch = 0
+        self._batches_since_fired = 0
+        self._step = step_of(self.model) or 0
+        self._step_of_save: int | None = None
+        self._time_of_save = self._clock()
+        self._not_scalar: set[str] = set()
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Takes note of how many epochs are completed, and of none of its batches."""
+        self._epoch = epoch
+        self._batch = 0
+
+    def _on_train_batch_end(
+        self, batch: int, logs: Mapping[str, Any] | None = None
+    ) -> None:
+        # Keras counts batches from 0, and skips some with steps_per_execution.
+        self._batches_since_fired += batch + 1 - self._batch
+        self._batch = batch + 1
+        self._consider("batch_end", logs)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Saves, if it is time."""
+        self._epoch = epoch + 1
+        self._tell_news()
+        self._consider("epoch_end", logs)
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Saves, if it is time, and waits until everything is on the disk."""
+        self._consider("train_end", logs)
+        self.wait()
+
+    # The decision
+
+    def _consider(self, event: Event, logs: Mapping[str, Any] | None) -> None:
+        self._background.raise_failure()
+        metrics = self._scalars(logs or {})
+        step = self._step
+        if event != "batch_end" or self._trigger.counts_steps:
+            step = step_of(self.model) or 0
+        moment = Moment(
+            event=event,
+            epoch=self._epoch,
+            step=step,
+            previous_step=self._step,
+            batches_since_fired=self._batches_since_fired,
+            steps_since_save=(
+                None if self._step_of_save is None else step - self._step_of_save
+            ),
+            seconds_since_save=self._clock() - self._time_of_save,
+            metrics=metrics,
+            best=self._best_values() if event == "epoch_end" else {},
+        )
+        self._step = step
+        fired = self._trigger.fired(moment)
+        if not fired:
+            return
+        self._batches_since_fired = 0
+        if self._best_mode is None or self._is_best(metrics, self._best_mode):
+            self._save(event, metrics, fired)
+
+    def _is_best(self, metrics: Mapping[str, float], mode: str) -> bool:
+        """Says whether `save_best_only` lets this moment be saved."""
+        value = metrics.get(self.monitor)
+        if not is_score(value):
+            what = "is not available" if value is None else f"is {value}"
+            warnings.warn(
+                f"{self.monitor!r} {what}, so this version cannot be compared with "
+                "the best. It is saved and does not count as the best. Metrics that "
+                f"exist: {listing(map(shown, metrics))}.",
+                CheckpointWarning,
+                stacklevel=2,
+            )
+            return True
+        best = self._best_value(self.monitor, mode)
+        threshold = self.initial_value_threshold
+        if best is None or (threshold is not None and improves(threshold, best, mode)):
+            best = threshold
+        if improves(value, best, mode):
+            return True
+        self._say(
+            f"Epoch {self._epoch}: {self.monitor} {value:.5g} did not improve on "
+            f"{best:.5g}, not saved"
+        )
+        return False
+
+    def _best_values(self) -> dict[tuple[str, str], float]:
+        """Returns what the store holds of each metric that the trigger looks at."""
+        return {
+            (monitor, mode): value
+            for monitor, mode in self._trigger.monitors
+            if (value := self._best_value(monitor, mode)) is not None
+        }
+
+    def _best_value(self, monitor: str, mode: str) -> float | None:
+        """Returns the best value in the store, that of the save in flight included.
+
+        The store is asked each time: other runs may share it.
+        """
+        # Looked at before the store: what lands in between is then seen there.
+        in_flight = self._in_flight if self._background.busy else {}
+        best = None
+        for version in best_first(self.store.versions, monitor, mode)[:1]:
+            best = score(version, monitor)
+        value = in_flight.get(monitor)
+        return value if is_score(value) and improves(value, best, mode) else best
+
+    # The save
+
+    def _save(
+        self, event: Event, metrics: Mapping[str, float], fired: tuple[str, ...]
+    ) -> None:
+        began = self._clock()
+        if self._background.busy:
+            self._say("Waiting for the previous version to be on the disk")
+        self.wait()
+        step = step_of(self.model) or 0
+        facts = {
+            "run_id": self._run_id,
+            "parent": self._parent,
+            "epoch": self._epoch,
+            "step": step,
+            "batch": self._batch if event == "batch_end" else None,
+            "metrics": metrics,
+            "monitor": self.monitor,
+            "mode": self._recorded_mode,
+            "format": self.format,
+            "metadata": self.metadata,
+        }
+        staged = write_staged(self.store, self.model, self.format)
+        self._step, self._step_of_save = step, step
+        self._time_of_save = self._clock()
+        self._in_flight = metrics
+        waited = self._time_of_save - began
+        self._background.start(lambda: self._finish(staged, facts, fired, waited))
+        if not self.save_on_background:
+            self.wait()
+
+    def _finish(
+        self,
+        staged: Staged,
+        facts: Mapping[str, Any],
+        fired: tuple[str, ...],
+        waited: float,
+    ) -> None:
+        """Commits and prunes; runs on the background and never touches the model."""
+        version = self.store.commit(
+            staged,
+            naming=self.naming,
+            trigger=fired,
+            software=self._software,
+            **facts,
+        )
+        self._parent = version.number
+        news = f"Epoch {version.epoch}: saved {version.name}"
+        if (value := score(version, self.monitor)) is not None:
+            news += f", {self.monitor} {value:.5g}"
+        news += f", training waited {waited:.3f} s"
+        if self._policy is not None:
+            for gone in self.store.prune(self._policy).remove:
+                news += f", removed {gone.name} (no rule keeps it)"
+        self._news.append(news)
+
+    # What the hooks need to know
+
+    def _mode_of(self, monitor: str) -> str:
+        if monitor == self.monitor and self.mode in MODES:
+            return self.mode
+        return directions.mode_of(self.model, monitor)
+
+    def _mode_if_known(self) -> str | None:
+        try:
+            return self._mode_of(self.monitor)
+        except ValueError:
+            return None  # nothing depends on it, so it may stay unknown
+
+    def _scalars(self, logs: Mapping[str, Any]) -> dict[str, float]:
+        """Returns the logs as numbers, without what is no scalar."""
+        metrics = {}
+        for name, value in logs.items():
+            if getattr(value, "shape", ()) == () and not isinstance(value, (list, str)):
+                metrics[name] = float(value)
+            elif name not in self._not_scalar:
+                self._not_scalar.add(name)
+                warnings.warn(
+                    f"The metric {shown(name)} is not a scalar and so is not "
+                    f"recorded. Received: {shown(value)}",
+                    CheckpointWarning,
+                    stacklevel=2,
+                )
+        return metrics
+
+    def _say(self, text: str) -> None:
+        if not self.verbose:
+            return
+        if keras.config.is_interactive_logging_enabled():
+            # The progress bar has left its line open.
+            print(f"\n{text}", flush=True)
+        else:
+            _log.info(text)
+
+    def _tell_news(self) -> None:
+        while self._news:
+            self._say(self._news.pop(0))
+
+    # Copies: the arguments go along, threads and open stores do not
+
+    def __getstate__(self) -> dict[str, Any]:
+        left_behind = ("_background", "_store", "_model", "on_train_batch_end", "_news")
+        return {k: v for k, v in self.__dict__.items() if k not in left_behind}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._model = None
+        self._start_afresh()
+
+
+def _joined(
+    retention: object, keep_last: int | None, keep_best: int | None
+) -> RetentionPolicy | None:
+    if retention is not None and not isinstance(retention, RetentionPolicy):
+        raise TypeError(
+            "`retention` must be a retention policy such as `KeepLast(3)`, or `None`. "
+            f"Received: retention={retention!r}"
+        )
+    policies = [retention] if retention is not None else []
+    if keep_last is not None:
+        policies.append(KeepLast(keep_last))
+    if keep_best is not None:
+        policies.append(KeepBest(keep_best))
+    joined = None
+    for policy in policies:
+        joined = policy if joined is None else joined | policy
+    return joined

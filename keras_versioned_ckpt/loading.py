@@ -1,0 +1,348 @@
+"""From a version on disk to a model: `load_best`, `load_latest` and their kin.
+
+The way of every load is the same: a selector picks a version, its files are
+compared with its manifest before any parser sees them, and Keras's own loader
+reads the payload. Whatever goes wrong on the way is raised as one of this
+package's errors, with the cause chained.
+"""
+
+import dataclasses
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_versioned_ckpt import _integrity, _wire
+from keras_versioned_ckpt._messages import shown
+from keras_versioned_ckpt.errors import (
+    CheckpointError,
+    CheckpointWarning,
+    CorruptVersionError,
+    ResumeError,
+    UnsafeVersionError,
+    VersionNotFoundError,
+)
+from keras_versioned_ckpt.records import Version
+from keras_versioned_ckpt.selectors import Best, Latest, Selector, as_selector
+from keras_versioned_ckpt.store import CheckpointStore
+
+# A version may be pruned between the listing and the reading; then the listing
+# is out of date, not the store.
+_LISTINGS = 100
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to load; the keyword arguments of every `load_*` function."""
+
+    model: Any = None
+    custom_objects: Mapping[str, Any] | None = None
+    compile: bool = True
+    safe_mode: bool = True
+    verify: bool = True
+    strict: bool = False
+    trust_code: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("compile", "safe_mode", "verify", "strict", "trust_code"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(
+                    f"`{name}` must be a boolean. "
+                    f"Received: {name}={getattr(self, name)!r}"
+                )
+        if self.model is not None and not isinstance(self.model, keras.Model):
+            raise TypeError(
+                "`model` must be a `keras.Model` to load weights into, or `None`. "
+                f"Received: model={self.model!r}"
+            )
+        if self.custom_objects is not None and not isinstance(
+            self.custom_objects, Mapping
+        ):
+            raise TypeError(
+                "`custom_objects` must be a dictionary of names and objects. "
+                f"Received: custom_objects={self.custom_objects!r}"
+            )
+
+
+def load_best(
+    directory: str | os.PathLike[str],
+    monitor: str | None = None,
+    mode: str | None = None,
+    **options: Any,
+) -> Any:
+    """Loads the version with the best value of a metric.
+
+    A version that turns out to be damaged is passed over with a warning, and
+    the next best is loaded.
+
+    Args:
+        directory: The store.
+        monitor: The metric. Defaults to the one that the newest run monitored.
+        mode: `"min"` or `"max"`. Defaults to what that run recorded.
+        **options: `model=None` (load the weights into this model and return
+            it), `custom_objects=None`, `compile=True`, `safe_mode=True`,
+            `verify=True` (compare sizes and hashes first), `strict=False`
+            (`True`: a damaged version is an error), `trust_code=False` (must be
+            `True` for a SavedModel, which is a program).
+
+    Returns:
+        A `keras.Model`. For a SavedModel: a `keras.layers.TFSMLayer`, or what
+        `tf.saved_model.load` gives when Keras runs on another backend.
+
+    Raises:
+        StoreNotFoundError: If there is no store.
+        VersionNotFoundError: If no version has a finite value of the metric.
+        CorruptVersionError: If no such version is intact.
+        UnsafeVersionError: If the version would run code that is not trusted.
+        ResumeError: If the weights do not fit `model`.
+        ValueError: If the direction of the metric is not known; pass `mode=`.
+
+    Example:
+
+    ```python
+    model = load_best("runs/digits")
+    model = load_best("runs/digits", "val_accuracy", "max")
+    ```
+    """
+    return _load(directory, Best(monitor, mode), Options(**options))
+
+
+def load_latest(directory: str | os.PathLike[str], **options: Any) -> Any:
+    """Loads the newest version.
+
+    A version that turns out to be damaged is passed over with a warning, and
+    the one before it is loaded.
+
+    Args:
+        directory: The store.
+        **options: As for `load_best`.
+
+    Returns:
+        As `load_best`.
+
+    Raises:
+        CheckpointError: As `load_best`.
+
+    Example:
+
+    ```python
+    model = load_latest("runs/digits")
+    ```
+    """
+    return _load(directory, Latest(), Options(**options))
+
+
+def load_version(
+    directory: str | os.PathLike[str], version: int | str, **options: Any
+) -> Any:
+    """Loads one version and no other.
+
+    Args:
+        directory: The store.
+        version: Its number (int) or name (str).
+        **options: As for `load_best`; a damaged version is always an error.
+
+    Returns:
+        As `load_best`.
+
+    Raises:
+        VersionNotFoundError: If it is not there; the message lists what exists.
+        CheckpointError: As `load_best`.
+
+    Example:
+
+    ```python
+    model = load_version("runs/digits", 3)
+    model = load_version("runs/digits", "version_3")
+    ```
+    """
+    return load(CheckpointStore(directory)[version], **options)
+
+
+def load_checkpoint(
+    directory: str | os.PathLike[str], selector: str | int | Selector, **options: Any
+) -> Any:
+    """Loads the version that a selector picks.
+
+    Args:
+        directory: The store.
+        selector: `"latest"`, `"best~1"`, `"tag:prod"`, `Tagged("prod")`, `3` …
+        **options: As for `load_best`. With `latest` and `best`, a damaged
+            version is passed over; with the others it is an error.
+
+    Returns:
+        As `load_best`.
+
+    Raises:
+        ValueError: If the text is not a selector.
+        CheckpointError: As `load_best`.
+
+    Example:
+
+    ```python
+    model = load_checkpoint("runs/digits", "best:val_accuracy:max~1")
+    ```
+    """
+    return _load(directory, as_selector(selector), Options(**options))
+
+
+def load(version: Version, **options: Any) -> Any:
+    """Loads a version that a store has listed; what `Version.load` does.
+
+    Args:
+        version: The version; it must have a path.
+        **options: As for `load_best`.
+
+    Returns:
+        As `load_best`.
+
+    Raises:
+        VersionNotFoundError: If it is no longer there.
+        CheckpointError: As `load_best`.
+    """
+    chosen = Options(**options)
+    try:
+        return _load_one(version, chosen)
+    except FileNotFoundError as error:
+        raise VersionNotFoundError(
+            f"{shown(version.name)} is not there: {error}. "
+            "It may have been pruned since it was listed."
+        ) from error
+
+
+def _load(
+    directory: str | os.PathLike[str], selector: Selector, options: Options
+) -> Any:
+    store = CheckpointStore(directory)
+    fall_back = isinstance(selector, (Latest, Best)) and not options.strict
+    damaged: dict[int, CorruptVersionError] = {}
+    for _ in range(_LISTINGS):
+        versions = store.versions
+        # Raises, saying what exists, where nothing answers.
+        for version in selector.candidates(versions):
+            if version.number in damaged:
+                continue
+            try:
+                return _load_one(version, options)
+            except FileNotFoundError:
+                break
+            except CorruptVersionError as error:
+                if not fall_back:
+                    raise
+                damaged[version.number] = error
+                warnings.warn(
+                    f"{version.name} is damaged and passed over: {error}",
+                    CheckpointWarning,
+                    stacklevel=3,
+                )
+        else:
+            names = ", ".join(shown(v.name) for v in versions if v.number in damaged)
+            raise CorruptVersionError(
+                f"No version in {store.path} that answers to {str(selector)!r} is "
+                f"intact. Damaged: {names}."
+            ) from next(iter(damaged.values()))
+    raise VersionNotFoundError(
+        f"Versions in {store.path} were removed faster than they could be read."
+    )
+
+
+def _load_one(version: Version, options: Options) -> Any:
+    """Checks one version and reads it; `FileNotFoundError` where it is gone."""
+    directory = version.path
+    if directory is None:
+        raise FileNotFoundError("the record has no path")
+    manifest = _integrity.read_manifest(directory)
+    if manifest.version.number != version.number:
+        raise CorruptVersionError(
+            f"{directory.name} is version {manifest.version.number} by its manifest "
+            f"and version {version.number} by the ledger"
+        )
+    if options.verify:
+        _integrity.check_content(directory, manifest)
+    format = manifest.version.format
+    payload = directory / _wire.PAYLOADS[format]
+    if not any(Path(path).parts[0] == payload.name for path in manifest.files):
+        raise CorruptVersionError(
+            f"The manifest of {directory.name} says {format!r} and lists no "
+            f"{payload.name}"
+        )
+    if format == "saved_model":
+        return _load_saved_model(version, payload, options)
+    if options.model is not None:
+        return _load_weights(version, payload, options.model)
+    if format == "weights":
+        raise ValueError(
+            f"`model` must be given, since {version.name} holds weights only. "
+            "Received: model=None. Build the model and pass it as `model=`."
+        )
+    return _load_model(version, payload, options)
+
+
+def _load_model(version: Version, payload: Path, options: Options) -> Any:
+    try:
+        return keras.saving.load_model(
+            payload,
+            custom_objects=dict(options.custom_objects or {}),
+            compile=options.compile,
+            safe_mode=options.safe_mode,
+        )
+    except Exception as error:
+        if not payload.exists():
+            raise FileNotFoundError(f"{payload} is gone") from error
+        if options.safe_mode and "safe_mode" in str(error):
+            raise UnsafeVersionError(
+                f"{version.name} would run code when it is loaded: {error}"
+            ) from error
+        raise CheckpointError(
+            f"Keras could not load {payload}{_intact(options)}: {error}"
+        ) from error
+
+
+def _load_weights(version: Version, payload: Path, model: Any) -> Any:
+    try:
+        optimizer = getattr(model, "optimizer", None)
+        if optimizer is not None and model.built and not optimizer.built:
+            # Keras passes over the saved state of an optimizer without variables.
+            optimizer.build(model.trainable_variables)
+        model.load_weights(payload)
+    except Exception as error:
+        if not payload.exists():
+            raise FileNotFoundError(f"{payload} is gone") from error
+        raise ResumeError(
+            f"The weights of {version.name} do not fit the given model "
+            f"{shown(model.name)}, which may now hold a part of them: {error}"
+        ) from error
+    return model
+
+
+def _load_saved_model(version: Version, payload: Path, options: Options) -> Any:
+    if options.model is not None:
+        raise ValueError(
+            f"`model` must be `None` for {version.name}, which is a SavedModel: a "
+            "program, whose weights cannot be put into another model. "
+            f"Received: model={options.model!r}"
+        )
+    if not options.trust_code:
+        raise UnsafeVersionError(
+            f"{version.name} is a SavedModel, and a SavedModel is a program: loading "
+            "it can run any code. If you trust who wrote it, pass `trust_code=True`."
+        )
+    try:
+        if keras.config.backend() == "tensorflow":
+            return keras.layers.TFSMLayer(str(payload), call_endpoint="serve")
+        import tensorflow
+
+        return tensorflow.saved_model.load(str(payload))
+    except Exception as error:
+        if not payload.exists():
+            raise FileNotFoundError(f"{payload} is gone") from error
+        raise CheckpointError(
+            f"TensorFlow could not load {payload}{_intact(options)}: {error}"
+        ) from error
+
+
+def _intact(options: Options) -> str:
+    return ", whose files are intact" if options.verify else ""
