@@ -1,0 +1,101 @@
+"""Versions as plain text tables, for the command line and for scripts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from keras_versioned_ckpt._messages import escaped
+from keras_versioned_ckpt.records import HistoryEntry, Version
+
+_HEAD = ("number", "name", "epoch", "step", "metrics", "size", "age", "tags")
+
+
+def version_table(
+    versions: Iterable[Version],
+    reasons: Mapping[int, Sequence[str]] | None = None,
+    now: datetime | None = None,
+) -> str:
+    """Returns versions as a table.
+
+    Args:
+        versions: The versions, in the order in which to show them.
+        reasons: For each number, why it is kept or not (a plan's `reasons`);
+            adds a column.
+        now: The instant that ages count from. Defaults to the clock's.
+
+    Example:
+
+    ```python
+    print(version_table(store.versions, POLICY.plan(store.versions).reasons))
+    ```
+    """
+    now = now or datetime.now(UTC)
+    rows = []
+    for version in versions:
+        row = [
+            str(version.number),
+            escaped(version.name),
+            _or_dash(version.epoch),
+            _or_dash(version.step),
+            metrics_text(version),
+            size_text(version.size_bytes),
+            age_text(now - version.created),
+            escaped(" ".join(version.tags)) or "-",
+        ]
+        if reasons is not None:
+            row.append(escaped("; ".join(reasons.get(version.number, ()))))
+        rows.append(row)
+    return _aligned([*_HEAD, *(["why"] if reasons is not None else [])], rows)
+
+
+def history_table(entries: Iterable[HistoryEntry]) -> str:
+    """Returns what is gone as a table: which, when, why."""
+    rows = [
+        [
+            str(entry.number),
+            escaped(entry.name),
+            metrics_text(entry.version),
+            f"{entry.removed:%Y-%m-%d %H:%M:%S}" if entry.removed else "-",
+            escaped(entry.reason),
+        ]
+        for entry in entries
+    ]
+    return _aligned(["number", "name", "metrics", "removed (UTC)", "why"], rows)
+
+
+def metrics_text(version: Version) -> str:
+    """Returns the metrics in one line, the monitored one first."""
+    names = sorted(version.metrics, key=lambda name: (name != version.monitor, name))
+    return " ".join(f"{escaped(n)}={version.metrics[n]:.4g}" for n in names) or "-"
+
+
+def size_text(size_bytes: int) -> str:
+    """Returns a size with a decimal unit, such as `403 MB`."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def age_text(age: timedelta) -> str:
+    """Returns a duration in its largest unit, such as `3 h`."""
+    seconds = age.total_seconds()
+    if seconds < 0:
+        return "future"
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _or_dash(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _aligned(head: list[str], rows: list[list[str]]) -> str:
+    table = [head, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join([lines[0], rule, *lines[1:]])
