@@ -14,7 +14,7 @@ WORKERS ?= auto
 export TF_CPP_MIN_LOG_LEVEL := 3
 export TF_ENABLE_ONEDNN_OPTS := 0
 
-.PHONY: demo test lint types unit docs-check notebooks clean
+.PHONY: demo test lint types unit clean
 
 # The environment is made anew when setup.cfg changed or when another interpreter is
 # asked for, and is otherwise left alone.
@@ -32,7 +32,7 @@ $(STAMP): setup.cfg
 demo: $(STAMP)
 	$(BIN)/python demo/digits.py
 
-test: lint types unit notebooks
+test: lint types unit
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -44,9 +44,6 @@ types: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 5 \
 	  --cov --cov-report term tests
-
-notebooks: $(STAMP)
-	$(BIN)/python -m pytest tests_notebooks
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache
