@@ -98,6 +98,7 @@ class Catalog:
                             version=version,
                             removed=removal.at if removal else None,
                             reason=removal.reason if removal else _MISSING,
+                            policy=removal.policy if removal else "",
                         )
                     )
             return tuple(sorted(entries, key=lambda entry: entry.number))

@@ -1,5 +1,6 @@
 """How versions are taken away: what a policy decides, and what a user does."""
 
+import contextlib
 import warnings
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -30,7 +31,8 @@ def prune(
             return _plan(room, policy, room.catalog.versions(), in_use)
     with room.writing("Pruning") as store_id:
         plan = _plan(room, policy, room.reconciled(), in_use)
-        _take_away(room, {v: "; ".join(plan.reasons[v.number]) for v in plan.remove})
+        reasons = {v: "; ".join(plan.reasons[v.number]) for v in plan.remove}
+        _take_away(room, reasons, repr(policy))
     _empty_trash(room, store_id)
     return plan
 
@@ -89,16 +91,21 @@ def _sound(room: Room, version: Version) -> bool:
     return True
 
 
-def _take_away(room: Room, reasons: Mapping[Version, str]) -> None:
+def _take_away(room: Room, reasons: Mapping[Version, str], policy: str = "") -> None:
     """Records, then moves each version out of sight; needs the lock."""
     if not reasons:
         return
     now = datetime.now(UTC)
     room.record(
-        *(ledger.Removed(v.number, now, reason) for v, reason in reasons.items())
+        *(
+            ledger.Removed(version.number, now, reason, policy)
+            for version, reason in reasons.items()
+        )
     )
     for version in reasons:
-        _removal.to_trash(room.layout, version)
+        # Gone already: removed by hand since it was listed.
+        with contextlib.suppress(FileNotFoundError):
+            _removal.to_trash(room.layout, version)
     _atomic.sync_directory(room.layout.root)
     _atomic.sync_directory(room.layout.trash)
 

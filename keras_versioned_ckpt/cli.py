@@ -12,6 +12,7 @@ from keras_versioned_ckpt import __version__
 from keras_versioned_ckpt._messages import escaped
 from keras_versioned_ckpt._table import history_table, version_table
 from keras_versioned_ckpt.errors import CheckpointError
+from keras_versioned_ckpt.selectors import AsOf, as_selector
 from keras_versioned_ckpt.store import CheckpointStore
 
 
@@ -42,7 +43,10 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _path(options: argparse.Namespace) -> int:
-    print(CheckpointStore(options.directory).select(options.selector).path)
+    selector = as_selector(options.selector)
+    if isinstance(selector, AsOf) and selector.note:
+        print(f"keras-ckpt: {escaped(selector.note)}", file=sys.stderr)
+    print(CheckpointStore(options.directory).select(selector).path)
     return 0
 
 

@@ -6,7 +6,8 @@ lose lines (a crash, a torn write) without harm to any version: a directory
 that no line speaks of is read from its manifest.
 
 * `{"event": "commit", …}` with the version's facts as in its manifest.
-* `{"event": "remove", "number": …, "at": …, "reason": …}`
+* `{"event": "remove", "number": …, "at": …, "reason": …, "policy": …}`; the policy is
+  the text of the retention policy that decided it, empty where a person did.
 * `{"event": "tag" or "untag", "tag": …, "number": …, "at": …}`
 
 A `remove` line is written before the version is moved away; a version whose
@@ -33,11 +34,12 @@ class Committed:
 
 @dataclasses.dataclass(frozen=True)
 class Removed:
-    """A version was taken away: which, when, why."""
+    """A version was taken away: which, when, why, and by which retention policy."""
 
     number: int
     at: datetime
     reason: str
+    policy: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,7 @@ def encode(event: Event) -> bytes:
             "number": event.number,
             "at": _wire.instant_to_text(event.at),
             "reason": event.reason,
+            "policy": event.policy,
         }
     else:
         fields = {
@@ -91,7 +94,10 @@ def decode(line: bytes) -> Event:
         reason = fields.get("reason")
         if not isinstance(reason, str) or not reason:
             raise ValueError("a removal has no reason")
-        return Removed(_wire.count(fields.get("number")), at, reason)
+        policy = fields.get("policy")
+        if not isinstance(policy, str):
+            raise ValueError("the policy of a removal is not a string")
+        return Removed(_wire.count(fields.get("number")), at, reason, policy)
     if event in ("tag", "untag"):
         tag = fields.get("tag")
         if not isinstance(tag, str):

@@ -9,7 +9,7 @@ package's errors, with the cause chained.
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import keras
 
 from keras_versioned_ckpt import _integrity, _wire
 from keras_versioned_ckpt._messages import shown
+from keras_versioned_ckpt._ranking import best_first, improves
 from keras_versioned_ckpt.errors import (
     CheckpointError,
     CheckpointWarning,
@@ -25,8 +26,8 @@ from keras_versioned_ckpt.errors import (
     UnsafeVersionError,
     VersionNotFoundError,
 )
-from keras_versioned_ckpt.records import Version
-from keras_versioned_ckpt.selectors import Best, Latest, Selector, as_selector
+from keras_versioned_ckpt.records import HistoryEntry, Version
+from keras_versioned_ckpt.selectors import AsOf, Best, Latest, Selector, as_selector
 from keras_versioned_ckpt.store import CheckpointStore
 
 # A version may be pruned between the listing and the reading; then the listing
@@ -76,7 +77,8 @@ def load_best(
     """Loads the version with the best value of a metric.
 
     A version that turns out to be damaged is passed over with a warning, and
-    the next best is loaded.
+    the next best is loaded. If retention has removed a better one, a warning says
+    which, its value, and the policy that removed it.
 
     Args:
         directory: The store.
@@ -186,7 +188,10 @@ def load_checkpoint(
     model = load_checkpoint("runs/digits", "best:val_accuracy:max~1")
     ```
     """
-    return _load(directory, as_selector(selector), Options(**options))
+    selector = as_selector(selector)
+    if isinstance(selector, AsOf) and selector.note:
+        warnings.warn(selector.note, CheckpointWarning, stacklevel=2)
+    return _load(directory, selector, Options(**options))
 
 
 def load(version: Version, **options: Any) -> Any:
@@ -226,7 +231,7 @@ def _load(
             if version.number in damaged:
                 continue
             try:
-                return _load_one(version, options)
+                loaded = _load_one(version, options)
             except FileNotFoundError:
                 break
             except CorruptVersionError as error:
@@ -238,6 +243,9 @@ def _load(
                     CheckpointWarning,
                     stacklevel=3,
                 )
+            else:
+                _say_what_was_better(store.history, selector, versions, version)
+                return loaded
         else:
             names = ", ".join(shown(v.name) for v in versions if v.number in damaged)
             raise CorruptVersionError(
@@ -247,6 +255,31 @@ def _load(
     raise VersionNotFoundError(
         f"Versions in {store.path} were removed faster than they could be read."
     )
+
+
+def _say_what_was_better(
+    history: Iterable[HistoryEntry],
+    selector: Selector,
+    versions: Iterable[Version],
+    version: Version,
+) -> None:
+    """Warns if retention has removed a better version than the one loaded as best."""
+    if not isinstance(selector, Best) or selector.earlier:
+        return
+    ranking = selector.resolved(versions)
+    monitor, mode = str(ranking.monitor), str(ranking.mode)
+    pruned = {entry.number: entry for entry in history if entry.policy}
+    ranked = best_first([e.version for e in pruned.values()], monitor, mode)
+    if ranked and improves(ranked[0].metrics[monitor], version.metrics[monitor], mode):
+        gone = pruned[ranked[0].number]
+        warnings.warn(
+            f"The best {shown(monitor)} of this store was "
+            f"{gone.version.metrics[monitor]:.6g} in {gone.name}, number "
+            f"{gone.number}, which is gone ({gone.reason}, by {gone.policy}). "
+            f"Loaded {version.name} with {version.metrics[monitor]:.6g}.",
+            CheckpointWarning,
+            stacklevel=4,
+        )
 
 
 def _load_one(version: Version, options: Options) -> Any:

@@ -161,11 +161,13 @@ class HistoryEntry:
         removed: When it was removed (aware, UTC); `None` while it is there, and
             where nobody recorded it.
         reason: Why it is gone, in English; empty while it is there.
+        policy: The retention policy that removed it, as text; empty where none did.
     """
 
     version: Version
     removed: datetime | None = None
     reason: str = ""
+    policy: str = ""
 
     @property
     def number(self) -> int:

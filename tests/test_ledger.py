@@ -15,7 +15,7 @@ from tests.factories import START, versions
 
 EVENTS = [
     Committed(versions([0.5])[0]),
-    Removed(3, START, "removed: no rule keeps it"),
+    Removed(3, START, "removed: no rule keeps it", "KeepLast(3)"),
     TagMoved("prod", 3, START),
     TagMoved("prod", None, START),
 ]
@@ -37,6 +37,7 @@ def test_a_removal_says_which_when_and_why():
         "number": 3,
         "at": "2026-11-20T12:00:00.000000Z",
         "reason": "removed: no rule keeps it",
+        "policy": "KeepLast(3)",
     }
 
 
@@ -50,6 +51,11 @@ def test_a_removal_says_which_when_and_why():
         (
             b'{"event":"remove","number":1,"at":"2026-11-20T12:00:00.000000Z"}',
             "no reason",
+        ),
+        (
+            b'{"event":"remove","number":1,"at":"2026-11-20T12:00:00.000000Z",'
+            b'"reason":"x"}',
+            "policy of a removal",
         ),
         (
             b'{"event":"remove","number":1,"at":"2026-11-20T12:00:00.000000Z",'

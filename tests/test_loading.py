@@ -17,6 +17,8 @@ from keras_versioned_ckpt import (
     CheckpointStore,
     CheckpointWarning,
     CorruptVersionError,
+    KeepBest,
+    KeepLast,
     ResumeError,
     StoreNotFoundError,
     UnsafeVersionError,
@@ -86,6 +88,14 @@ class TestWhich:
         """A selector loads the version that it names, N earlier with ~N."""
         assert epoch(load_checkpoint(trained, selector)) == expected
 
+    def test_as_of_a_time(self, trained: Path) -> None:
+        """A time without a zone is the local one, and a warning says so."""
+        second = CheckpointStore(trained)[2].created
+        assert epoch(load_checkpoint(trained, f"as-of:{second.isoformat()}")) == 2
+        local = second.astimezone().replace(tzinfo=None)
+        with pytest.warns(CheckpointWarning, match="read in the local time zone"):
+            assert epoch(load_checkpoint(trained, f"as-of:{local}")) == 2
+
     def test_from_a_version(self, trained: Path) -> None:
         """Version.load() is the same as load_version."""
         for version in CheckpointStore(trained):
@@ -99,6 +109,37 @@ class TestWhich:
         values = LogValues("val_loss", [9])
         fit(network(), values, VersionedCheckpoint(trained), epochs=1)
         assert CheckpointStore(trained).best().number == 4
+
+
+class TestWhatWasBetter:
+    """If the best that ever was has been pruned, load_best says so."""
+
+    def test_the_best_was_pruned(self, trained: Path) -> None:
+        """Its name, value and the policy that removed it are in the warning."""
+        CheckpointStore(trained).prune(KeepLast(1))
+        with pytest.warns(
+            CheckpointWarning,
+            match=r"'val_loss' of this store was 1 in version_2, number 2, which is "
+            r"gone \(removed: no rule keeps it, by KeepLast\(1\)\). "
+            r"Loaded version_3 with 3",
+        ):
+            assert epoch(load_best(trained)) == 3
+
+    def test_a_worse_one_was_pruned(self, trained: Path) -> None:
+        """Then there is nothing to say."""
+        CheckpointStore(trained).prune(KeepBest(1))
+        assert epoch(load_best(trained)) == 2
+
+    def test_a_person_deleted_it(self, trained: Path) -> None:
+        """Nor where a person decided."""
+        CheckpointStore(trained).delete(2)
+        assert epoch(load_best(trained)) == 1
+
+    def test_only_the_best_is_spoken_of(self, trained: Path) -> None:
+        """Other selectors have nothing to do with it."""
+        CheckpointStore(trained).prune(KeepLast(2))
+        CheckpointStore(trained).prune(KeepLast(1))
+        assert epoch(load_latest(trained)) == 3
 
 
 class TestNothingFound:
