@@ -4,6 +4,7 @@
 #   make demo                    the main job, end to end
 #   make test                    everything that must be green
 #   make test PYTHON=python3.13  the same with another interpreter
+#   make bench                   how fast it is, as ratios
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +15,7 @@ WORKERS ?= auto
 export TF_CPP_MIN_LOG_LEVEL := 3
 export TF_ENABLE_ONEDNN_OPTS := 0
 
-.PHONY: demo test lint types unit clean
+.PHONY: demo test lint types unit bench clean
 
 # The environment is made anew when setup.cfg changed or when another interpreter is
 # asked for, and is otherwise left alone.
@@ -44,6 +45,9 @@ types: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 5 \
 	  --cov --cov-report term tests
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/plan.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache

@@ -65,6 +65,7 @@ def check_files(directory: Path, manifest: Manifest) -> None:
     """Checks that the files are exactly those of the manifest, by name and size.
 
     Raises:
+        FileNotFoundError: If the directory went away meanwhile.
         CorruptVersionError: If a file is missing, extra, or of another size.
         UnsafeVersionError: If there is a link, pipe or device.
     """
@@ -89,6 +90,9 @@ def check_files(directory: Path, manifest: Manifest) -> None:
             f"{listing(shown(path) for path in sorted(extra))}"
         )
     if missing := set(manifest.files) - set(found):
+        # A directory that is pruned while it is walked looks emptier by the moment.
+        if not _atomic.is_directory(directory):
+            raise FileNotFoundError(f"{directory} is gone")
         raise CorruptVersionError(
             f"{directory.name} lacks files that its manifest lists: "
             f"{listing(shown(path) for path in sorted(missing))}"

@@ -17,3 +17,11 @@ import pytest
 def directory(tmp_path: Path) -> Path:
     """A path where no store is yet."""
     return tmp_path / "store"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes a warning of this package an error, unless a test expects it."""
+    # Here and not in setup.cfg, where naming the class would import the package
+    # before its coverage is measured.
+    warning = "keras_versioned_ckpt.errors.CheckpointWarning"
+    config.addinivalue_line("filterwarnings", f"error::{warning}")

@@ -28,6 +28,7 @@ from keras_versioned_ckpt import (
     SaveError,
     VersionedCheckpoint,
     load_best,
+    load_latest,
     load_version,
 )
 
@@ -420,6 +421,14 @@ class TestBatches:
         for _ in range(3):
             fit(model, checkpoint, epochs=1)
         assert self.steps(directory) == [4, 8, 12]
+
+    def test_steps_of_a_run_that_goes_on_from_a_version(self, directory: Path) -> None:
+        """A loaded model counts on from the step it was saved at."""
+        trigger = EverySteps(4)
+        fit(network(), VersionedCheckpoint(directory, save_freq=trigger), epochs=2)
+        resumed = load_latest(directory)
+        fit(resumed, VersionedCheckpoint(directory, save_freq=trigger), epochs=2)
+        assert self.steps(directory) == [4, 8, 12, 16]
 
     def test_steps_with_gradient_accumulation(self, directory: Path) -> None:
         """A step is an update of the weights, not a batch: 15 batches are 7."""

@@ -102,3 +102,15 @@ def test_what_does_not_print_is_escaped(
     out = capsys.readouterr().out
     assert "\\x1b[31mred\\u202e" in out
     assert "\x1b" not in out
+
+
+def test_in_this_process(
+    store: CheckpointStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`main` takes the words and returns the exit code."""
+    assert main(["list", "--gone", str(store.path)]) == 0
+    assert main(["verify", str(store.path)]) == 0
+    local = store[2].created.astimezone().replace(tzinfo=None)
+    capsys.readouterr()
+    assert main(["path", str(store.path), f"as-of:{local}~0"]) == 0
+    assert capsys.readouterr().out == f"{store[2].path}\n"

@@ -176,6 +176,20 @@ def test_a_version_that_goes_during_the_check_is_no_problem(store, monkeypatch):
     assert [kind for kind, _ in kinds(store.verify())] == ["gone"]
 
 
+def test_a_version_that_goes_while_it_is_walked_is_no_problem(store, monkeypatch):
+    """An open directory looks empty once its files are deleted elsewhere."""
+    below = _atomic.files_below
+
+    def emptier(directory):
+        if directory.name != "version_1":
+            return below(directory)
+        shutil.rmtree(directory)
+        return [], []
+
+    monkeypatch.setattr(_atomic, "files_below", emptier)
+    assert [kind for kind, _ in kinds(store.verify())] == ["gone"]
+
+
 def test_a_version_that_cannot_be_read_is_left_where_it_is(store, monkeypatch):
     """A failing disk or a missing permission does not make a version bad."""
 

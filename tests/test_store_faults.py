@@ -381,14 +381,22 @@ def start(script: str, *arguments: object) -> "subprocess.Popen[str]":
 def all_at_once(*scripts: str, store: Path) -> list[str]:
     """Runs scripts together from one barrier on; returns what each printed."""
     processes = [start(script, store, i) for i, script in enumerate(scripts)]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n", process.communicate()[1]
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    results = [process.communicate(timeout=90) for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(scripts), results
-    return [out for out, _ in results]
+    try:
+        for process in processes:
+            assert process.stdout.readline() == "ready\n", process.communicate()[1]
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        printed = []
+        for process in processes:
+            out, err = process.communicate(timeout=90)
+            assert process.returncode == 0, err
+            printed.append(out)
+        return printed
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 WRITER = """
