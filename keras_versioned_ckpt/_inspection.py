@@ -1,5 +1,6 @@
 """What is wrong with a store, and what can be put right without losing anything."""
 
+import contextlib
 import dataclasses
 import os
 import uuid
@@ -11,6 +12,7 @@ from keras_versioned_ckpt import (
     _atomic,
     _catalog,
     _integrity,
+    _lock,
     _names,
     _removal,
     _staging,
@@ -75,25 +77,24 @@ class Report:
 
 def verify(layout: Layout, store_id: str | None, catalog: _catalog.Catalog) -> Report:
     """Reads every file of every version; changes nothing."""
-    versions = catalog.versions()
-    return Report(
-        checked=len(versions),
-        problems=(
-            *_versions(layout, store_id, versions),
-            *_records(catalog, versions),
-            *_leftovers(layout),
-        ),
-    )
+    report = _examine(layout, store_id, catalog)
+    leftovers: tuple[Problem, ...] = ()
+    # Where the lock cannot be had, what is left cannot be told from what is being
+    # made: there is no lock yet, or it is another user's.
+    with contextlib.suppress(OSError), _lock.locked(layout.lock, create=False):
+        leftovers = tuple(_leftovers(layout))
+    return dataclasses.replace(report, problems=report.problems + leftovers)
 
 
 def repair(layout: Layout, store_id: str, catalog: _catalog.Catalog) -> Report:
     """Does what `CheckpointStore.repair` says; the caller holds the store's lock."""
-    report = verify(layout, store_id, catalog)
+    report = _examine(layout, store_id, catalog)
+    found = (*report.problems, *_leftovers(layout))
     numbers = {version.name: version.number for version in catalog.versions()}
     undeleted = _removal.empty_trash(layout, store_id)
     _staging.clear_dead(layout)
     problems = []
-    for problem in report.problems:
+    for problem in found:
         match problem.kind:
             case "version":
                 if problem.name in numbers:
@@ -119,6 +120,18 @@ def repair(layout: Layout, store_id: str, catalog: _catalog.Catalog) -> Report:
         problems.append(dataclasses.replace(problem, done=done))
     _rewrite_ledger(layout, store_id)
     return Report(checked=report.checked, problems=tuple(problems))
+
+
+def _examine(layout: Layout, store_id: str | None, catalog: _catalog.Catalog) -> Report:
+    """Looks at the versions and the store's records."""
+    versions = catalog.versions()
+    return Report(
+        checked=len(versions),
+        problems=(
+            *_versions(layout, store_id, versions),
+            *_records(catalog, versions),
+        ),
+    )
 
 
 def _versions(

@@ -25,9 +25,14 @@ _FLAGS = (
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds the lock at `path`, waiting for it as long as another holds it."""
-    fd = _open(path)
+def locked(path: Path, *, create: bool = True) -> Iterator[None]:
+    """Holds the lock at `path`, waiting for it as long as another holds it.
+
+    Args:
+        path: The lock's file.
+        create: Whether to make it if it is missing.
+    """
+    fd = _open(path, create=create)
     try:
         _lock(fd, wait=True)
         yield

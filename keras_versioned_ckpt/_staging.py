@@ -93,7 +93,10 @@ def stage(layout: Layout) -> Staged:
 
 
 def dead(layout: Layout) -> list[Path]:
-    """Returns what killed processes left in staging, seen without changing it."""
+    """Returns what killed processes left, under the store's lock held by the caller.
+
+    Without that lock, a place or a record in the making would look the same.
+    """
     found = []
     for path in _staged(layout):
         lock_path = path.with_suffix(".lock")

@@ -1,8 +1,5 @@
 """Wrong arguments raise in the constructor, in Keras's wording."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from keras_versioned_ckpt import (
     VersionedCheckpoint,
 )
 
+from .stores import run, without_powers
 from .zoo import fit, network
 
 
@@ -112,27 +110,13 @@ class TestDirectories:
         assert (tmp_path / "file").read_text() == "mine"
 
     def test_not_writable(self, tmp_path: Path) -> None:
-        """Ordinary users are told; this runs as one, since root may write anywhere."""
+        """It says so before anything is trained."""
         script = (
             "import sys; from keras_versioned_ckpt import VersionedCheckpoint\n"
             "VersionedCheckpoint(sys.argv[1])"
         )
         (tmp_path / "store").mkdir(mode=0o555)
-        for path in (tmp_path, *list(tmp_path.parents)[:-2]):
-            path.chmod(0o755)
-        become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        done = subprocess.run(
-            [
-                *(become if os.getuid() == 0 else []),
-                sys.executable,
-                "-c",
-                script,
-                tmp_path / "store",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run(script, tmp_path / "store", before=without_powers())
         assert "StoreError" in done.stderr
         assert "is not writable" in done.stderr
 

@@ -16,7 +16,7 @@ from keras_versioned_ckpt.errors import (
 )
 from keras_versioned_ckpt.naming import Numbered, Template, Timestamped
 from keras_versioned_ckpt.store import CheckpointStore
-from tests.stores import found, new_store, run, save, tree
+from tests.stores import found, new_store, run, save, tree, without_powers
 
 # Arguments
 
@@ -354,15 +354,7 @@ def outside(tmp_path):
 
 def without_rights(path, act):
     """Returns what a user is told for whom the permissions count."""
-    # Root keeps its name and loses what lets it pass over permissions, so that it
-    # can still run this Python, wherever that is.
-    powers = "-dac_override,-dac_read_search"
-    before = ["setpriv", "--bounding-set", powers, "--inh-caps", powers]
-    if os.geteuid() != 0:
-        before = []
-    elif shutil.which("setpriv") is None or run("", before=before).returncode != 0:
-        pytest.skip("NOT TESTED: permissions, since root has all and keeps all here")
-    done = run(_TRY, path, act, before=before)
+    done = run(_TRY, path, act, before=without_powers())
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -330,11 +332,33 @@ def test_leftovers_of_killed_processes_are_cleared(store):
     assert kinds(store.verify()) == [("gone", "version_1"), ("trash", "mine")]
 
 
-def test_a_staging_lock_of_another_user_is_left_alone(store, monkeypatch):
+def test_a_staging_lock_of_another_user_is_left_alone(store):
     """Who holds it cannot be seen."""
     staging = store.path / ".versions" / "staging"
     (staging / f"{'a' * 32}.lock").symlink_to("nowhere")
     assert store.verify().ok
+
+
+def test_what_is_in_the_making_is_no_leftover(store, monkeypatch):
+    """Verifying waits for the moment in which a place is made, and disturbs nobody."""
+    staging = store.path / ".versions" / "staging"
+    mkdir = Path.mkdir
+    reports = []
+
+    def meanwhile(path, *arguments, **options):
+        if path.parent == staging:
+            verifier = threading.Thread(target=lambda: reports.append(store.verify()))
+            verifier.start()
+            verifier.join(0.1)
+            assert reports == []
+            threads.append(verifier)
+        mkdir(path, *arguments, **options)
+
+    threads = []
+    monkeypatch.setattr(Path, "mkdir", meanwhile)
+    with store.stage():
+        threads[0].join()
+    assert [report.ok for report in reports] == [True]
 
 
 def test_a_room_without_staging_and_trash_can_be_verified(store):
