@@ -8,7 +8,6 @@ import contextlib
 import os
 import re
 import shutil
-import time
 import uuid
 from pathlib import Path
 
@@ -32,7 +31,6 @@ class Staged:
         self.path = path
         self.files: dict[str, File] = {}
         self.committed = False
-        self.began = time.monotonic()
         self._lock_path = lock_path
         self._lock: int | None = lock
 

@@ -37,8 +37,8 @@ def version_table(
             _or_dash(version.epoch),
             _or_dash(version.step),
             metrics_text(version),
-            size_text(version.size_bytes),
-            age_text(now - version.created),
+            rounded_size(version.size_bytes),
+            rounded_age(now - version.created),
             escaped(" ".join(version.tags)) or "-",
         ]
         if reasons is not None:
@@ -68,7 +68,7 @@ def metrics_text(version: Version) -> str:
     return " ".join(f"{escaped(n)}={version.metrics[n]:.4g}" for n in names) or "-"
 
 
-def size_text(size_bytes: int) -> str:
+def rounded_size(size_bytes: int) -> str:
     """Returns a size with a decimal unit, such as `403 MB`."""
     size = float(size_bytes)
     for unit in ("B", "kB", "MB", "GB"):
@@ -78,7 +78,7 @@ def size_text(size_bytes: int) -> str:
     return f"{size:.3g} TB"
 
 
-def age_text(age: timedelta) -> str:
+def rounded_age(age: timedelta) -> str:
     """Returns a duration in its largest unit, such as `3 h`."""
     seconds = age.total_seconds()
     if seconds < 0:

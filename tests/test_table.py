@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from keras_versioned_ckpt._table import (
-    age_text,
+    rounded_age,
     history_table,
     metrics_text,
-    size_text,
+    rounded_size,
     version_table,
 )
 from keras_versioned_ckpt.records import HistoryEntry, Version
@@ -90,7 +90,7 @@ def test_the_monitored_metric_comes_first():
 )
 def test_sizes_have_decimal_units(size, text):
     """Three significant digits."""
-    assert size_text(size) == text
+    assert rounded_size(size) == text
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_sizes_have_decimal_units(size, text):
 )
 def test_ages_have_one_unit(seconds, text):
     """Rounded down; a clock set back makes no negative age."""
-    assert age_text(timedelta(seconds=seconds)) == text
+    assert rounded_age(timedelta(seconds=seconds)) == text
