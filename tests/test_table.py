@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from keras_versioned_ckpt._table import (
-    rounded_age,
     history_table,
     metrics_text,
+    rounded_age,
     rounded_size,
     version_table,
 )
