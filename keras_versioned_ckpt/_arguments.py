@@ -1,11 +1,13 @@
 """Checks of arguments that several public callables take, in Keras's wording."""
 
+import math
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
 from keras_versioned_ckpt import _strict_json, _wire
 from keras_versioned_ckpt._messages import shown
-from keras_versioned_ckpt._ranking import MODES, is_score
+from keras_versioned_ckpt._ranking import MODES
 
 _MAX_METADATA_BYTES = 1024 * 1024
 
@@ -79,7 +81,10 @@ def check_verbose(verbose: object) -> int:
 def check_threshold(threshold: object) -> float | None:
     if threshold is None:
         return None
-    if not is_score(threshold):
+    # Real: NumPy's scalars are, too.
+    if isinstance(threshold, bool) or not (
+        isinstance(threshold, numbers.Real) and math.isfinite(threshold)
+    ):
         raise ValueError(
             "`initial_value_threshold` must be a finite number or `None`. "
             f"Received: initial_value_threshold={threshold!r}"

@@ -13,9 +13,9 @@ from keras_versioned_ckpt._plan import (
 )
 from keras_versioned_ckpt._ranking import (
     check_criterion,
-    is_score,
     recorded_mode,
     recorded_monitor,
+    score,
 )
 from keras_versioned_ckpt.records import Version
 
@@ -80,6 +80,11 @@ class KeepBest(RetentionRule):
         direction = f" ({self.mode})" if self.mode else ""
         return f"{best} by {self.monitor or 'the monitored metric'}{direction}"
 
+    @property
+    def monitors(self) -> frozenset[str]:
+        """The metric, if it is given."""
+        return frozenset({self.monitor}) if self.monitor else frozenset()
+
     def resolved(self, monitor: str, mode_of: Callable[[str], str]) -> RetentionPolicy:
         """Fills in what is missing; see `RetentionPolicy.resolved`."""
         monitor = self.monitor or monitor
@@ -98,7 +103,7 @@ class KeepBest(RetentionRule):
         scores = {
             version.number: value
             for version in versions
-            if is_score(value := version.metrics.get(monitor))
+            if (value := score(version, monitor)) is not None
         }
         if not scores:
             return {}

@@ -46,7 +46,7 @@ class Catalog:
     def __init__(self, layout: Layout, store_id: str | None) -> None:
         self._layout = layout
         self._store_id = store_id
-        self._manifests: dict[tuple[str, int], Version | None] = {}
+        self._manifests: dict[str, tuple[tuple[int, ...], Version | None]] = {}
         # The callback commits on a thread of its own while others may ask.
         self._lock = threading.RLock()
         self._forget_ledger()
@@ -55,21 +55,18 @@ class Catalog:
         """Returns the versions that are there, by number, with path and tags."""
         with self._lock:
             self._read_ledger()
-            try:
-                with os.scandir(self._layout.root) as entries:
-                    directories = {
-                        entry.name: entry.inode()
-                        for entry in entries
-                        if not entry.name.startswith(".")
-                        and entry.is_dir(follow_symlinks=False)
-                    }
-            except FileNotFoundError:
-                directories = {}
+            directories = self._directories()
+            # Names may be used again: what the ledger said before the listing may
+            # be of another version than the one that was listed.
+            while self._read_ledger():
+                directories = self._directories()
             found = [
                 version
-                for name, inode in directories.items()
-                if (version := self._live.get(name) or self._from_manifest(name, inode))
+                for name in directories
+                if (version := self._live.get(name) or self._from_manifest(name))
             ]
+            for name in self._manifests.keys() - set(directories):
+                del self._manifests[name]
             tags: dict[int, list[str]] = {}
             for tag, number in self.tag_numbers().items():
                 tags.setdefault(number, []).append(tag)
@@ -156,30 +153,50 @@ class Catalog:
                     tags[name] = _read_tag(self._layout.tags / name)
         return tags
 
-    def _from_manifest(self, name: str, inode: int) -> Version | None:
-        """Reads a directory that the ledger does not speak of, once.
+    def _directories(self) -> list[str]:
+        """Returns the names in the store that may be those of versions."""
+        try:
+            with os.scandir(self._layout.root) as entries:
+                return [
+                    entry.name
+                    for entry in entries
+                    if not entry.name.startswith(".")
+                    and entry.is_dir(follow_symlinks=False)
+                ]
+        except FileNotFoundError:
+            return []
+
+    def _from_manifest(self, name: str) -> Version | None:
+        """Reads a directory that the ledger does not speak of.
 
         A directory without a manifest is the user's own. One whose manifest
-        cannot be read is not a version either, but may have been one.
+        cannot be read is not a version either, but may have been one. What was
+        read is remembered for as long as the file is the same.
         """
-        if (name, inode) in self._manifests:
-            return self._manifests[name, inode]
         path = self._layout.root / name
+        if _names.why_not(name) is not None:
+            return None
+        try:
+            status = (path / manifests.FILENAME).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        file = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+        if name in self._manifests and self._manifests[name][0] == file:
+            return self._manifests[name][1]
         version = None
-        if _names.why_not(name) is None and os.path.lexists(path / manifests.FILENAME):
-            try:
-                manifest = _integrity.read_manifest(path, self._store_id)
-                version = dataclasses.replace(manifest.version, path=path)
-            except FileNotFoundError:
-                return None  # removed since the listing
-            except CheckpointError as error:
-                warnings.warn(
-                    f"{path} is passed over: {error}. "
-                    "`CheckpointStore.verify()` says more.",
-                    CheckpointWarning,
-                    stacklevel=2,
-                )
-        self._manifests[name, inode] = version
+        try:
+            manifest = _integrity.read_manifest(path, self._store_id)
+            version = dataclasses.replace(manifest.version, path=path)
+        except FileNotFoundError:
+            return None  # removed since the listing
+        except CheckpointError as error:
+            warnings.warn(
+                f"{path} is passed over: {error}. "
+                "`CheckpointStore.verify()` says more.",
+                CheckpointWarning,
+                stacklevel=2,
+            )
+        self._manifests[name] = (file, version)
         return version
 
     def _forget_ledger(self) -> None:
@@ -191,8 +208,12 @@ class Catalog:
         self._live: dict[str, Version] = {}
         self._tagged: dict[str, int] = {}
 
-    def _read_ledger(self) -> None:
-        """Takes in what was appended to the ledger since the last time."""
+    def _read_ledger(self) -> bool:
+        """Takes in what was appended to the ledger since the last time.
+
+        Returns:
+            Whether there was anything.
+        """
         try:
             with _atomic.open_regular(self._layout.ledger) as file:
                 status = os.fstat(file.fileno())
@@ -206,7 +227,7 @@ class Catalog:
                 data = file.read(status.st_size - self._ledger_offset) or b""
         except FileNotFoundError:
             self._forget_ledger()
-            return
+            return False
         except _atomic.NotRegularError as error:
             raise UnsafeVersionError(
                 f"{self._layout.ledger} is not a regular file"
@@ -221,6 +242,7 @@ class Catalog:
                 # A line torn by a crash. The manifest still has the facts; the
                 # count is what `verify` reports.
                 self._damaged_lines += 1
+        return complete > 0
 
     def _apply(self, event: ledger.Event) -> None:
         if isinstance(event, ledger.Committed):

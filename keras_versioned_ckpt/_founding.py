@@ -49,6 +49,9 @@ def store_path(directory: object) -> Path:
 def identify(layout: Layout) -> str | None:
     """Returns the id of the store that is there, or `None` of one half-made.
 
+    Versions without the room beside them are a store, too: tools that copy files
+    often leave out what begins with a dot.
+
     Raises:
         StoreNotFoundError: If there is none.
         StoreError: If it is of a newer format or its record is damaged.
@@ -56,7 +59,10 @@ def identify(layout: Layout) -> str | None:
     """
     _check_is_directory(layout)
     if not os.path.lexists(layout.room):
-        raise StoreNotFoundError(_no_store(layout))
+        ids = set(_ids(layout))
+        if len(ids) != 1:
+            raise StoreNotFoundError(_no_store(layout))
+        return ids.pop()
     _check_folders(layout)
     try:
         data = _atomic.read_bytes(layout.store_file, _MAX_BYTES)
@@ -98,7 +104,8 @@ def _check_usable(layout: Layout, naming: NamingPolicy) -> None:
     if os.path.lexists(layout.room):
         identify(layout)
     elif layout.root.is_dir():
-        _check_adoption(layout, naming)
+        if len(set(_ids(layout))) != 1:
+            _check_adoption(layout, naming)
     else:
         _check_is_directory(layout, missing_is_fine=True)
     existing = next(p for p in (layout.root, *layout.root.parents) if p.exists())

@@ -61,8 +61,15 @@ def read_manifest(directory: Path, store_id: str | None = None) -> Manifest:
     return manifest
 
 
-def check_files(directory: Path, manifest: Manifest) -> None:
+def check_files(
+    directory: Path, manifest: Manifest, *, extra_is_fine: bool = False
+) -> None:
     """Checks that the files are exactly those of the manifest, by name and size.
+
+    Args:
+        directory: The version's directory.
+        manifest: Its manifest.
+        extra_is_fine: Whether files that the manifest does not list may be there.
 
     Raises:
         FileNotFoundError: If the directory went away meanwhile.
@@ -84,7 +91,7 @@ def check_files(directory: Path, manifest: Manifest) -> None:
         relative = folder.relative_to(directory).as_posix()
         if relative not in parents and relative not in EMPTY_DIRECTORIES:
             extra.add(relative + "/")
-    if extra:
+    if extra and not extra_is_fine:
         raise CorruptVersionError(
             f"{directory.name} holds files that its manifest does not list: "
             f"{listing(shown(path) for path in sorted(extra))}"

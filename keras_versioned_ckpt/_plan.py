@@ -82,6 +82,11 @@ class RetentionPolicy(Composable, abc.ABC):
     """
 
     @property
+    def monitors(self) -> frozenset[str]:
+        """The metrics by which the policy ranks, where it names them."""
+        return frozenset()
+
+    @property
     @abc.abstractmethod
     def explanation(self) -> str:
         """What the policy keeps, in English."""
@@ -252,6 +257,11 @@ class KeepAny(Composite, RetentionPolicy):
     def _claims(self, versions: Sequence[Version]) -> Iterator[tuple[int, str]]:
         for rule in self.rules:
             yield from rule._claims(versions)
+
+    @property
+    def monitors(self) -> frozenset[str]:
+        """The metrics of all its rules."""
+        return frozenset().union(*(rule.monitors for rule in self.rules))
 
     def resolved(self, monitor: str, mode_of: Callable[[str], str]) -> RetentionPolicy:
         """Fills in the monitor and mode of each of its rules."""

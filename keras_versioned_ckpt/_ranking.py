@@ -31,9 +31,13 @@ def is_score(value: object) -> TypeGuard[float]:
 
 
 def score(version: Version, monitor: str) -> float | None:
-    """Returns the version's value of `monitor`, or `None` where it has no rank."""
+    """Returns the version's value of `monitor`, or `None` where it has no rank.
+
+    In the middle of an epoch the metrics are running means, over as little as one
+    batch; they are recorded, but do not compare with those of a whole epoch.
+    """
     value = version.metrics.get(monitor)
-    return value if is_score(value) else None
+    return value if version.batch is None and is_score(value) else None
 
 
 def improves(
@@ -95,19 +99,30 @@ def check_criterion(monitor: object, mode: object) -> str | None:
 
 
 def recorded_monitor(newest_first: Iterable[Version]) -> str | None:
-    """Returns the monitor of the newest version that was saved under one."""
-    return next((v.monitor for v in newest_first if v.monitor), None)
+    """Returns the monitor of the newest version that was saved under one.
+
+    Where none was, it is `val_loss`, the default of a training, if that is there.
+    """
+    versions = list(newest_first)
+    found = next((version.monitor for version in versions if version.monitor), None)
+    if found is None and any(
+        score(version, "val_loss") is not None for version in versions
+    ):
+        return "val_loss"
+    return found
 
 
 def recorded_mode(newest_first: Iterable[Version], monitor: str) -> str:
-    """Returns the direction that the newest version with this monitor recorded.
+    """Returns the direction of a metric that the newest version recorded.
 
     Raises:
         ValueError: If none did, and the metric is not a loss; `mode=` settles it.
     """
     for version in newest_first:
-        if version.monitor == monitor and version.mode in MODES:
-            return version.mode
+        mode = version.mode if version.monitor == monitor else None
+        mode = mode or version.modes.get(monitor)
+        if mode in MODES:
+            return mode
     # What training itself minimizes, whatever the loss function.
     if monitor in ("loss", "val_loss"):
         return "min"

@@ -53,6 +53,7 @@ def version_to_fields(version: Version) -> dict[str, Any]:
         },
         "monitor": version.monitor,
         "mode": version.mode,
+        "modes": dict(version.modes),
         "payload_format": version.format,
         "size_bytes": version.size_bytes,
         "metadata": dict(version.metadata),
@@ -78,6 +79,7 @@ def version_from_fields(fields: Mapping[str, Any]) -> Version:
         metrics=_field(fields, "metrics", _metrics),
         monitor=_field(fields, "monitor", _optional(_text)),
         mode=_field(fields, "mode", _optional(_one_of("min", "max"))),
+        modes=_field(fields, "modes", _modes),
         format=_field(fields, "payload_format", _one_of(*PAYLOADS)),
         size_bytes=_field(fields, "size_bytes", count),
         metadata=_field(fields, "metadata", _object),
@@ -138,6 +140,11 @@ def _text(value: object) -> str:
 
 def _metrics(value: object) -> FrozenMapping[str, float]:
     return FrozenMapping({_text(k): _metric(v) for k, v in _object(value).items()})
+
+
+def _modes(value: object) -> FrozenMapping[str, str]:
+    mode = _one_of("min", "max")
+    return FrozenMapping({_text(k): mode(v) for k, v in _object(value).items()})
 
 
 def _metric(value: object) -> float:

@@ -10,7 +10,7 @@ import logging
 import time
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -87,6 +87,9 @@ class VersionedCheckpoint(keras.callbacks.Callback):
     ```
     """
 
+    # Inherited; declared for type checkers, since `_start_afresh` sets it.
+    on_train_batch_end: Callable[..., None]
+
     # Seconds that only go forward; a test may put another clock in its place.
     _clock = staticmethod(time.monotonic)
 
@@ -145,6 +148,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         if self.save_freq.needs_batches:
             # On the instance, since Keras gives up dispatching the callbacks of
             # all batches asynchronously when it finds this hook overridden.
+            self._overridden = self.on_train_batch_end
             self.on_train_batch_end = self._on_train_batch_end
 
     # What a user asks for, during and after `fit`
@@ -197,10 +201,15 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self.wait()
         self._store = CheckpointStore(self.directory, create=True, naming=self.naming)
         self._trigger = self.save_freq.resolved(self.monitor, self._mode_of)
-        self._policy = self.retention and self.retention.resolved(
-            self.monitor, self._mode_of
-        )
         self._best_mode = self._mode_of(self.monitor) if self.save_best_only else None
+        policy = self.retention and self.retention.resolved(self.monitor, self._mode_of)
+        self._looked_at = {monitor for monitor, _ in self._trigger.monitors}
+        self._looked_at |= policy.monitors if policy else set()
+        if policy and self._best_mode:
+            # A version that could not be compared is saved all the same, and must
+            # not push the best out of `KeepLast(1)`.
+            policy |= KeepBest(1, self.monitor, self._best_mode)
+        self._policy = policy
         self._recorded_mode = self._best_mode or self._mode_if_known()
         self._software = snapshot.software()
         self._run_id = uuid.uuid4().hex[:12]
@@ -208,10 +217,13 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._epoch = 0
         self._batch = 0
         self._batches_since_fired = 0
-        self._step = step_of(self.model) or 0
-        self._step_of_save: int | None = None
+        first_step = step_of(self.model)
+        self._has_steps = first_step is not None
+        self._step = first_step or 0
+        self._saved_at: tuple[int, int, int] | None = None
         self._time_of_save = self._clock()
-        self._not_scalar: set[str] = set()
+        self._said: set[str] = set()
+        self._modes: dict[str, str | None] = {}
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Takes note of how many epochs are completed, and of none of its batches."""
@@ -221,6 +233,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
     def _on_train_batch_end(
         self, batch: int, logs: Mapping[str, Any] | None = None
     ) -> None:
+        # What a subclass does at the end of a batch comes first.
+        self._overridden(batch, logs=logs)
         # Keras counts batches from 0, and skips some with steps_per_execution.
         self._batches_since_fired += batch + 1 - self._batch
         self._batch = batch + 1
@@ -230,6 +244,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         """Saves, if it is time."""
         self._epoch = epoch + 1
         self._tell_news()
+        self._warn_of_missing(logs or {})
         self._consider("epoch_end", logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -238,6 +253,18 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self.wait()
 
     # The decision
+
+    def _warn_of_missing(self, logs: Mapping[str, Any]) -> None:
+        """Says which metrics a trigger or retention looks at, and nobody measures.
+
+        `save_best_only` says so itself, at each save.
+        """
+        for monitor in sorted(self._looked_at - logs.keys()):
+            self._warn_once(
+                f"{shown(monitor)} is not available, so that nothing saved now counts "
+                "as the best by it: triggers and retention pass it over. Metrics that "
+                f"exist: {listing(map(shown, logs))}."
+            )
 
     def _consider(self, event: Event, logs: Mapping[str, Any] | None) -> None:
         self._background.raise_failure()
@@ -251,9 +278,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             step=step,
             previous_step=self._step,
             batches_since_fired=self._batches_since_fired,
-            steps_since_save=(
-                None if self._step_of_save is None else step - self._step_of_save
-            ),
+            steps_since_save=self._steps_since_save(step),
             seconds_since_save=self._clock() - self._time_of_save,
             metrics=metrics,
             best=self._best_values() if event == "epoch_end" else {},
@@ -263,14 +288,28 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         if not fired:
             return
         self._batches_since_fired = 0
-        if self._best_mode is None or self._is_best(metrics, self._best_mode):
+        if self._best_mode is None or self._is_best(event, metrics, self._best_mode):
             self._save(event, metrics, fired)
 
-    def _is_best(self, metrics: Mapping[str, float], mode: str) -> bool:
+    def _steps_since_save(self, step: int) -> int | None:
+        if self._saved_at is None:
+            return None
+        epoch, batch, saved_step = self._saved_at
+        if self._has_steps:
+            return step - saved_step
+        # No optimizer counts; then an epoch or a batch that went by is a step.
+        return int((epoch, batch) != (self._epoch, self._batch))
+
+    def _is_best(self, event: Event, metrics: Mapping[str, float], mode: str) -> bool:
         """Says whether `save_best_only` lets this moment be saved."""
         value = metrics.get(self.monitor)
-        if not is_score(value):
-            what = "is not available" if value is None else f"is {value}"
+        if event == "batch_end" or not is_score(value):
+            if value is None:
+                what = "is not available"
+            elif is_score(value):
+                what = "is a running mean in the middle of an epoch"
+            else:
+                what = f"is {value}"
             warnings.warn(
                 f"{self.monitor!r} {what}, so this version cannot be compared with "
                 "the best. It is saved and does not count as the best. Metrics that "
@@ -331,13 +370,14 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             "metrics": metrics,
             "monitor": self.monitor,
             "mode": self._recorded_mode,
+            "modes": self._known_modes(metrics),
             "format": self.format,
             "metadata": self.metadata,
         }
         staged = write_staged(self.store, self.model, self.format)
-        self._step, self._step_of_save = step, step
+        self._step, self._saved_at = step, (self._epoch, self._batch, step)
         self._time_of_save = self._clock()
-        self._in_flight = metrics
+        self._in_flight = {} if event == "batch_end" else metrics
         waited = self._time_of_save - began
         self._background.start(lambda: self._finish(staged, facts, fired, waited))
         if not self.save_on_background:
@@ -375,6 +415,13 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             return self.mode
         return directions.mode_of(self.model, monitor)
 
+    def _known_modes(self, metrics: Mapping[str, float]) -> dict[str, str]:
+        """Returns the directions that Keras knows; each metric is asked about once."""
+        if new := metrics.keys() - self._modes.keys():
+            known = directions.known_modes(self.model, new)
+            self._modes.update({name: known.get(name) for name in new})
+        return {name: mode for name in metrics if (mode := self._modes[name])}
+
     def _mode_if_known(self) -> str | None:
         try:
             return self._mode_of(self.monitor)
@@ -385,17 +432,21 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         """Returns the logs as numbers, without what is no scalar."""
         metrics = {}
         for name, value in logs.items():
-            if getattr(value, "shape", ()) == () and not isinstance(value, (list, str)):
-                metrics[name] = float(value)
-            elif name not in self._not_scalar:
-                self._not_scalar.add(name)
-                warnings.warn(
+            try:
+                # A metric of one class or output comes as an array of one number.
+                metrics[name] = float(keras.ops.convert_to_numpy(value).reshape(()))
+            except (TypeError, ValueError):
+                self._warn_once(
                     f"The metric {shown(name)} is not a scalar and so is not "
-                    f"recorded. Received: {shown(value)}",
-                    CheckpointWarning,
-                    stacklevel=2,
+                    f"recorded. Received: {shown(value)}"
                 )
         return metrics
+
+    def _warn_once(self, text: str) -> None:
+        """Warns of the same thing once in a training."""
+        if text not in self._said:
+            self._said.add(text)
+            warnings.warn(text, CheckpointWarning, stacklevel=3)
 
     def _say(self, text: str) -> None:
         if not self.verbose:
@@ -413,7 +464,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
     # Copies: the arguments go along, threads and open stores do not
 
     def __getstate__(self) -> dict[str, Any]:
-        left_behind = ("_background", "_store", "_model", "on_train_batch_end", "_news")
+        left_behind = {"_background", "_store", "_model", "_news"}
+        left_behind |= {"on_train_batch_end", "_overridden"}
         return {k: v for k, v in self.__dict__.items() if k not in left_behind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -8,8 +8,9 @@ look is the only use of Keras internals here: it is tried on a metric whose
 direction is known, and left out if Keras has changed.
 """
 
+import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -47,6 +48,16 @@ def mode_of(model: Any, monitor: str) -> str:
             "Received: mode='auto'. Pass `mode='min'` or `mode='max'`."
         )
     return mode
+
+
+def known_modes(model: Any, names: Iterable[str]) -> dict[str, str]:
+    """Returns the direction of each of these metrics that Keras knows of."""
+    modes = {}
+    for name in names:
+        # What Keras does not know is not recorded, and so is asked for when needed.
+        with contextlib.suppress(ValueError):
+            modes[name] = mode_of(model, name)
+    return modes
 
 
 def _of_loss(model: Any, monitor: str) -> str | None:

@@ -86,9 +86,10 @@ def load_best(
         mode: `"min"` or `"max"`. Defaults to what that run recorded.
         **options: `model=None` (load the weights into this model and return
             it), `custom_objects=None`, `compile=True`, `safe_mode=True`,
-            `verify=True` (compare sizes and hashes first), `strict=False`
-            (`True`: a damaged version is an error), `trust_code=False` (must be
-            `True` for a SavedModel, which is a program).
+            `verify=True` (`False`: do not read the files first to compare their
+            SHA-256), `strict=False` (`True`: a damaged version is an error),
+            `trust_code=False` (must be `True` for a SavedModel, which is a
+            program).
 
     Returns:
         A `keras.Model`. For a SavedModel: a `keras.layers.TFSMLayer`, or what
@@ -295,6 +296,8 @@ def _load_one(version: Version, options: Options) -> Any:
         )
     if options.verify:
         _integrity.check_content(directory, manifest)
+    else:
+        _integrity.check_files(directory, manifest, extra_is_fine=True)
     format = manifest.version.format
     payload = directory / _wire.PAYLOADS[format]
     if not any(Path(path).parts[0] == payload.name for path in manifest.files):

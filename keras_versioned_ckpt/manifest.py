@@ -15,7 +15,8 @@ Format 1. The file is `<version>/manifest.json`.
   and MAY be null. `epoch` counts completed epochs from 1; `batch` is set only in
   a version saved in the middle of an epoch; `mode` is `"min"` or `"max"`.
 * `metrics` MUST be an object of numbers; a value that is not finite MUST be one
-  of the strings `"nan"`, `"inf"`, `"-inf"`.
+  of the strings `"nan"`, `"inf"`, `"-inf"`. `modes` MUST be an object that says
+  `"min"` or `"max"` for those metrics of which the direction was known.
 * `trigger` MUST be a list of strings: which triggers fired; empty for a version
   that was saved by hand.
 * `payload_format` MUST be `"keras"`, `"weights"` or `"saved_model"`.

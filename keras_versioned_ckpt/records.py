@@ -61,6 +61,7 @@ class Version:
         run_id: Identifies the call of `fit` that saved it.
         monitor: The metric by which that run called a version the best.
         mode: `"min"` or `"max"`: which direction of `monitor` is better.
+        modes: `"min"` or `"max"` for each metric of which Keras knew the direction.
         metadata: What the user put into `metadata=`.
 
     Raises:
@@ -94,6 +95,9 @@ class Version:
     run_id: str | None = None
     monitor: str | None = None
     mode: str | None = None
+    modes: Mapping[str, str] = dataclasses.field(
+        default_factory=FrozenMapping, hash=False
+    )
     metadata: Mapping[str, Any] = dataclasses.field(
         default_factory=FrozenMapping, hash=False
     )
@@ -122,10 +126,9 @@ class Version:
         set_field("created", self.created.astimezone(UTC))
         set_field("name", self.name or f"version_{self.number}")
         set_field("tags", tuple(sorted(self.tags)))
-        if not isinstance(self.metrics, FrozenMapping):
-            set_field("metrics", FrozenMapping(self.metrics))
-        if not isinstance(self.metadata, FrozenMapping):
-            set_field("metadata", FrozenMapping(self.metadata))
+        for name in ("metrics", "modes", "metadata"):
+            if not isinstance(getattr(self, name), FrozenMapping):
+                set_field(name, FrozenMapping(getattr(self, name)))
 
     def load(self, **options: Any) -> Any:
         """Loads this version, as `load_version(directory, number)` does.

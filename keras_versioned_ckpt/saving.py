@@ -1,12 +1,13 @@
 """From a model to a version: the part of a save that needs the model, and by hand."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
 
-from keras_versioned_ckpt import _arguments, _tagging, _wire, snapshot
+from keras_versioned_ckpt import _arguments, _tagging, _wire, directions, snapshot
 from keras_versioned_ckpt._staging import Staged
 from keras_versioned_ckpt.errors import SaveError
 from keras_versioned_ckpt.naming import NamingPolicy, as_naming
@@ -64,8 +65,10 @@ def save_version(
     tags = (tags,) if isinstance(tags, str) else tuple(tags)
     for tag in tags:
         _tagging.check_tag(tag)
+    values = _arguments.check_metrics(metrics)
     facts: dict[str, Any] = {
-        "metrics": _arguments.check_metrics(metrics),
+        "metrics": values,
+        "modes": directions.known_modes(model, values),
         "epoch": _arguments.check_epoch(epoch),
         "step": step_of(model),
         "metadata": _arguments.check_metadata(metadata),
@@ -93,15 +96,14 @@ def write_staged(store: CheckpointStore, model: Any, format: str) -> Staged:
     Raises:
         SaveError: If Keras or the disk failed; what was written is gone again.
     """
-    staged = None
-    try:
-        staged = store.stage()
-        snapshot.write(model, format, staged.path)
-    except Exception as error:
-        if staged is not None:
-            staged.discard()
-        raise SaveError(
-            f"Saving {_wire.PAYLOADS[format]} in {store.path} failed: "
-            f"{type(error).__name__}: {error}. Older versions are intact."
-        ) from error
+    with contextlib.ExitStack() as cleanup:
+        try:
+            staged = cleanup.enter_context(store.stage())
+            snapshot.write(model, format, staged.path)
+        except Exception as error:
+            raise SaveError(
+                f"Saving {_wire.PAYLOADS[format]} in {store.path} failed: "
+                f"{type(error).__name__}: {error}. Older versions are intact."
+            ) from error
+        cleanup.pop_all()
     return staged

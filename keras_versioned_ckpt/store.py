@@ -218,8 +218,8 @@ class CheckpointStore:
     def prune(
         self,
         policy: RetentionPolicy,
-        *,
         dry_run: bool = False,
+        *,
         in_use: Collection[int] = (),
     ) -> Plan:
         """Removes the versions that a retention policy does not keep.

@@ -126,6 +126,34 @@ class TestEveryEpoch:
         names = {path.name for path in version.path.iterdir()}
         assert names == {"manifest.json", payload}
 
+    def test_an_array_of_one_number_is_a_number(self, directory: Path) -> None:
+        """As Keras's F1Score logs it for one class."""
+        f1 = keras.metrics.F1Score(threshold=0.5, name="f1")
+        model = network()
+        model.compile("adam", "binary_crossentropy", metrics=[f1])
+        x, y = data()
+        checkpoint = VersionedCheckpoint(directory, "val_f1", keep_best=1)
+        fit_options = {"validation_data": (x[80:], y[80:, None]), "epochs": 2}
+        model.fit(
+            x[:80], y[:80, None], verbose=0, callbacks=[checkpoint], **fit_options
+        )
+        assert checkpoint.best is not None
+        assert checkpoint.best.mode == "max"
+
+    @pytest.mark.parametrize("value", [None, {"a": 1}, "high", b"x", [1, 2], object()])
+    def test_a_log_that_is_no_number_costs_no_training(
+        self, directory: Path, value: Any
+    ) -> None:
+        """It is left out, with a warning."""
+
+        class Odd(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                logs["odd"] = value
+
+        with pytest.warns(CheckpointWarning, match="'odd' is not a scalar"):
+            fit(network(), Odd(), VersionedCheckpoint(directory), epochs=1)
+        assert "odd" not in CheckpointStore(directory).latest().metrics
+
     def test_a_metric_that_is_no_scalar_is_said_once(self, directory: Path) -> None:
         """A vector in the logs is left out of the manifest with one warning."""
 
@@ -228,6 +256,41 @@ class TestSaveBestOnly:
         assert {1, 3} <= set(epochs(directory))
         assert checkpoint.best is not None
         assert checkpoint.best.epoch in scored
+
+    @pytest.mark.parametrize("keep_last", [1, 2])
+    def test_an_unscored_version_never_displaces_the_best(
+        self, directory: Path, keep_last: int
+    ) -> None:
+        """Not even out of KeepLast: the best stays until a better one comes."""
+        values = LogValues("val_loss", [0.5, None, 0.6, math.nan, None])
+        checkpoint = VersionedCheckpoint(
+            directory, save_best_only=True, keep_last=keep_last
+        )
+        with pytest.warns(CheckpointWarning, match="cannot be compared"):
+            fit(network(), values, checkpoint, epochs=5)
+        assert checkpoint.best is not None
+        assert checkpoint.best.metrics["val_loss"] == 0.5
+        assert epochs(directory) == ([1, 5] if keep_last == 1 else [1, 4, 5])
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"keep_best": 3},
+            {"save_freq": EveryEpochs() | OnImprovement()},
+            {"retention": KeepLast(2) | KeepBest(1, "val_typo", "min")},
+        ],
+    )
+    def test_a_monitor_that_nobody_measures_is_said_once(
+        self, directory: Path, options: dict[str, Any]
+    ) -> None:
+        """Also where retention or a trigger looks at it."""
+        checkpoint = VersionedCheckpoint(directory, **options)
+        with pytest.warns(CheckpointWarning) as caught:
+            fit(network(), checkpoint, epochs=3, validation_data=None)
+        texts = [str(w.message) for w in caught if w.category is CheckpointWarning]
+        assert len(texts) == 1
+        assert "is not available" in texts[0]
+        assert "Metrics that exist: 'accuracy', 'loss'" in texts[0]
 
     def test_the_warning_names_the_metrics_that_exist(self, directory: Path) -> None:
         """A monitor that is never logged is named beside those that are."""
@@ -379,15 +442,63 @@ class TestBatches:
         assert not any("val_loss" in version.metrics for version in checkpoint.store)
         assert checkpoint.best is None
 
-    def test_with_save_best_only_on_a_training_metric(self, directory: Path) -> None:
-        """A running metric is compared when it is itself what is monitored."""
-        fit(
-            network(),
-            VersionedCheckpoint(directory, "loss", save_freq=1, save_best_only=True),
-            epochs=2,
+    def test_a_running_metric_is_never_ranked(self, directory: Path) -> None:
+        """Over as little as one batch it says nothing: saved, and never the best."""
+        checkpoint = VersionedCheckpoint(
+            directory, "loss", save_freq=1, save_best_only=True
         )
-        losses = [v.metrics["loss"] for v in CheckpointStore(directory)]
-        assert losses == sorted(set(losses), reverse=True)
+        with pytest.warns(CheckpointWarning, match="a running mean in the middle"):
+            fit(network(), checkpoint, epochs=2)
+        assert self.steps(directory) == list(range(1, 11))
+        assert all("loss" in version.metrics for version in checkpoint.store)
+        assert checkpoint.best is None
+
+    def test_retention_does_not_rank_it_either(self, directory: Path) -> None:
+        """Only the ends of epochs compete for the best."""
+        trigger = EveryEpochs() | EverySteps(2)
+        checkpoint = VersionedCheckpoint(
+            directory, "accuracy", save_freq=trigger, keep_best=1
+        )
+        fit(network(), checkpoint, epochs=3)
+        assert checkpoint.best is not None
+        assert checkpoint.best.batch is None
+
+    def test_a_hook_of_a_subclass_is_called_too(self, directory: Path) -> None:
+        """Saving by batches does not hide what a subclass does there."""
+        batches = []
+
+        class Counting(VersionedCheckpoint):
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                batches.append(batch)
+
+        fit(network(), Counting(directory, save_freq=5), epochs=2)
+        assert batches == [0, 1, 2, 3, 4] * 2
+        assert self.steps(directory) == [5, 10]
+
+    def test_the_end_of_a_training_without_optimizer(self, directory: Path) -> None:
+        """Where no optimizer counts, the last epoch is saved, and only once."""
+
+        class Own(keras.Model):
+            def __init__(self) -> None:
+                super().__init__()
+                self.dense = keras.layers.Dense(1)
+
+            def call(self, x: Any) -> Any:
+                return self.dense(x)
+
+            def train_step(self, batch: Any) -> Any:
+                return {"loss": keras.ops.mean(self(batch[0]))}
+
+        model = Own()
+        model.compile()
+        model.optimizer = None
+        trigger = EveryEpochs(2) | OnTrainEnd()
+        checkpoint = VersionedCheckpoint(directory, "loss", save_freq=trigger)
+        x, y = data()
+        model.fit(x, y, epochs=5, verbose=0, callbacks=[checkpoint])
+        assert epochs(directory) == [2, 4, 5]
+        model.fit(x, y, epochs=2, verbose=0, callbacks=[checkpoint])
+        assert epochs(directory) == [2, 4, 5, 2]
 
     def test_steps_and_end_of_training(self, directory: Path) -> None:
         """Triggers compose, and the end of training does not save a state twice."""
@@ -611,9 +722,9 @@ class TestRetention:
         to_trash = _removal.to_trash
 
         def spy(layout: Any, version: Any) -> None:
-            store = CheckpointStore(directory)
-            assert store.latest().number > version.number
-            assert store.verify().ok
+            newest = CheckpointStore(directory).latest()
+            assert newest.number > version.number
+            assert weights(newest.load())  # its bytes are those of the manifest
             seen.append(version.number)
             to_trash(layout, version)
 

@@ -96,6 +96,21 @@ class TestWhich:
         with pytest.warns(CheckpointWarning, match="read in the local time zone"):
             assert epoch(load_checkpoint(trained, f"as-of:{local}")) == 2
 
+    def test_best_by_another_metric_that_keras_knows(self, trained: Path) -> None:
+        """The direction of every metric that Keras knows is in the manifests."""
+        store = CheckpointStore(trained)
+        by_accuracy = store.best("val_accuracy")
+        assert by_accuracy == store.best("val_accuracy", "max")
+        assert epoch(load_best(trained, "val_accuracy")) == by_accuracy.epoch
+        assert store.select("best:val_accuracy") == by_accuracy
+
+    def test_best_where_no_training_monitored_anything(self, directory: Path) -> None:
+        """val_loss is what a training would have monitored."""
+        for value in (0.5, 0.25, 0.75):
+            save_version(network(), directory, metrics={"val_loss": value})
+        assert CheckpointStore(directory).best().number == 2
+        assert load_best(directory)
+
     def test_from_a_version(self, trained: Path) -> None:
         """Version.load() is the same as load_version."""
         for version in CheckpointStore(trained):
@@ -259,14 +274,27 @@ class TestDamage:
             load_version(trained, 3)
 
     def test_verify_can_be_left_out(self, trained: Path) -> None:
-        """verify=False trusts the disk, and Keras's own error is chained."""
-        manifest = trained / "version_3" / "model.keras"
-        manifest.write_bytes(b"PK" + manifest.read_bytes()[2:])
-        flip(manifest)
-        (trained / "version_2" / "model.keras").write_bytes(b"no zip at all")
+        """verify=False reads no file first, and Keras's own error is chained."""
+        payload = trained / "version_2" / "model.keras"
+        payload.write_bytes(b"no zip at all".ljust(payload.stat().st_size))
         with pytest.raises(CheckpointError, match="Keras could not load") as caught:
             load_version(trained, 2, verify=False)
         assert caught.value.__cause__ is not None
+        (trained / "version_2" / "notes.txt").write_text("mine")
+        (trained / "version_3" / "notes.txt").write_text("mine")
+        assert epoch(load_latest(trained, verify=False)) == 3
+
+    @pytest.mark.parametrize("content", [None, b"short"])
+    def test_what_costs_no_reading_is_checked_all_the_same(
+        self, trained: Path, content: bytes | None
+    ) -> None:
+        """With verify=False a missing or shortened file is damage, and stepped over."""
+        payload = trained / "version_3" / "model.keras"
+        payload.unlink()
+        if content is not None:
+            payload.write_bytes(content)
+        with pytest.warns(CheckpointWarning, match="version_3 is damaged"):
+            assert epoch(load_latest(trained, verify=False)) == 2
 
     def test_pruned_between_listing_and_reading(self, trained: Path) -> None:
         """The listing is made anew, and the newest version that is left is loaded."""

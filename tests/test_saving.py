@@ -160,3 +160,17 @@ def test_a_failure_names_version_file_and_cause(tmp_path: Path) -> None:
     assert [v.number for v in CheckpointStore(tmp_path)] == [1]
     assert not any((tmp_path / ".versions" / "staging").iterdir())
     assert save_version(network(), tmp_path).number == 2
+
+
+def test_an_interruption_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Also when the user stops it in the middle of the writing."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def stopped(self: Any, path: Any, **ignored: Any) -> None:
+            Path(path).write_bytes(b"half")
+            raise KeyboardInterrupt
+
+        patch.setattr(keras.Model, "save", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            save_version(network(), tmp_path)
+    assert not any((tmp_path / ".versions" / "staging").iterdir())

@@ -1,5 +1,6 @@
 """`CheckpointStore` as a collection: listing, looking up, choosing, history."""
 
+import json
 import os
 import pickle
 import shutil
@@ -8,10 +9,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from keras_versioned_ckpt import _integrity
 from keras_versioned_ckpt.errors import (
     CheckpointWarning,
     VersionNotFoundError,
 )
+from keras_versioned_ckpt.naming import Template
 from keras_versioned_ckpt.retention import KeepLast
 from keras_versioned_ckpt.selectors import Latest
 from keras_versioned_ckpt.store import CheckpointStore
@@ -144,14 +147,13 @@ def test_a_directory_that_goes_while_it_is_read_is_no_version(directory, monkeyp
     new_store(directory, 0.5)
     (directory / ".versions" / "ledger.jsonl").unlink()
     store = CheckpointStore(directory)
-    read = os.path.lexists
+    read = _integrity.read_manifest
 
-    def vanish(path):
-        there = read(path)
+    def vanish(path, store_id):
         shutil.rmtree(directory / "version_1")
-        return there
+        return read(path, store_id)
 
-    monkeypatch.setattr(os.path, "lexists", vanish)
+    monkeypatch.setattr(_integrity, "read_manifest", vanish)
     assert found(store) == []
 
 
@@ -249,3 +251,31 @@ def test_threads_may_ask_while_one_saves_and_deletes(directory):
         thread.join()
     assert failures == []
     assert given == list(range(1, 31))
+
+
+def test_versions_without_the_room_are_a_store(tmp_path):
+    """Copied by a tool that leaves out what begins with a dot, and written on."""
+    new_store(tmp_path / "a", 3.0, 1.0, 2.0)
+    shutil.copytree(
+        tmp_path / "a", tmp_path / "b", ignore=shutil.ignore_patterns(".versions")
+    )
+    copy = CheckpointStore(tmp_path / "b")
+    assert found(copy) == [1, 2, 3]
+    assert save(copy).number == 4
+    assert copy.verify().ok
+
+
+def test_a_name_used_again_is_never_taken_for_the_old_version(tmp_path):
+    """Though the new directory gets the old inode and no line of the ledger."""
+    naming = Template("m_{epoch}")
+    store = new_store(tmp_path / "store")
+    ledger = store.path / ".versions" / "ledger.jsonl"
+    for number in range(1, 6):
+        before = ledger.read_bytes() if ledger.exists() else b""
+        save(CheckpointStore(store.path), naming=naming, epoch=1, loss=float(number))
+        ledger.write_bytes(before)  # as if killed before the line was written
+        version = store.versions[-1]
+        manifest = json.loads((version.path / "manifest.json").read_text())
+        assert version.number == manifest["number"]
+        assert version.metrics["val_loss"] == number
+        shutil.rmtree(version.path)
