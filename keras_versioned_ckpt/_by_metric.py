@@ -13,9 +13,9 @@ from keras_versioned_ckpt._plan import (
 )
 from keras_versioned_ckpt._ranking import (
     check_criterion,
+    is_score,
     recorded_mode,
     recorded_monitor,
-    score,
 )
 from keras_versioned_ckpt.records import Version
 
@@ -100,10 +100,11 @@ class KeepBest(RetentionRule):
                     f"Metrics that exist: {listing(sorted(names))}."
                 )
             return {}
+        # `score`, written out: one call less for every version of a store.
         scores = {
             version.number: value
             for version in versions
-            if (value := score(version, monitor)) is not None
+            if version.batch is None and is_score(value := version.metrics.get(monitor))
         }
         if not scores:
             return {}
