@@ -91,12 +91,24 @@ def hash_file(path: Path, *, sync: bool = False) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
+def open_new(path: Path) -> int:
+    """Opens a file that must not exist yet, and returns its descriptor."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
+    return os.open(path, flags, 0o666)
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Writes every byte, however few the system takes at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def write_new(path: Path, data: bytes) -> None:
     """Writes a file that must not exist yet, and flushes it to the disk."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY
-    fd = os.open(path, flags, 0o666)
+    fd = open_new(path)
     try:
-        _write_all(fd, data)
+        write_all(fd, data)
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -142,7 +154,7 @@ def append(path: Path, data: bytes) -> None:
             os.lseek(fd, end - 1, os.SEEK_SET)
             if os.read(fd, 1) != b"\n":
                 data = b"\n" + data
-        _write_all(fd, data)
+        write_all(fd, data)
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -239,9 +251,3 @@ def is_directory(path: Path) -> bool:
 def _raise(error: OSError) -> None:
     # os.walk passes over what it cannot read unless it is told not to.
     raise error
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

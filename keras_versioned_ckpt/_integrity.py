@@ -1,8 +1,11 @@
 """Whether a version on disk is what its manifest says."""
 
+import contextlib
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from keras_versioned_ckpt import _atomic
+from keras_versioned_ckpt import _atomic, _mapped_file
 from keras_versioned_ckpt import manifest as manifests
 from keras_versioned_ckpt._messages import listing, shown
 from keras_versioned_ckpt.errors import CorruptVersionError, UnsafeVersionError
@@ -121,15 +124,58 @@ def check_content(directory: Path, manifest: Manifest) -> None:
         UnsafeVersionError: If a file turned into something else.
     """
     check_files(directory, manifest)
-    for path, file in manifest.files.items():
-        try:
+    for path in manifest.files:
+        with _regular(directory, path):
             size, sha256 = _atomic.hash_file(directory / path)
-        except _atomic.NotRegularError as error:
-            raise UnsafeVersionError(
-                f"{directory.name}/{path} is not a regular file"
-            ) from error
-        if (size, sha256) != (file.size, file.sha256):
-            raise CorruptVersionError(
-                f"{directory.name}/{path} has the SHA-256 {sha256}; "
-                f"its manifest says {file.sha256}"
-            )
+        _compare(directory, path, manifest, size, sha256)
+
+
+def checked(directory: Path, manifest: Manifest, path: str) -> memoryview:
+    """Reads one file and compares its SHA-256, after `check_files`.
+
+    Returns:
+        Its bytes: those that were compared, without a copy of them.
+
+    Raises:
+        FileNotFoundError: If it went away meanwhile.
+        CorruptVersionError: If its content is not what was saved.
+        UnsafeVersionError: If it turned into something else.
+    """
+    view = unchecked(directory, path)
+    digest = hashlib.sha256()
+    for piece in _mapped_file.pieces(view):
+        digest.update(piece)
+    _compare(directory, path, manifest, len(view), digest.hexdigest())
+    return view
+
+
+def unchecked(directory: Path, path: str) -> memoryview:
+    """Returns the bytes of one file, without a copy of them, whatever they are.
+
+    Raises:
+        FileNotFoundError: If it went away meanwhile.
+        UnsafeVersionError: If it turned into something else.
+    """
+    with _regular(directory, path):
+        return _mapped_file.mapped(directory / path)
+
+
+@contextlib.contextmanager
+def _regular(directory: Path, path: str) -> Iterator[None]:
+    try:
+        yield
+    except _atomic.NotRegularError as error:
+        raise UnsafeVersionError(
+            f"{directory.name}/{path} is not a regular file"
+        ) from error
+
+
+def _compare(
+    directory: Path, path: str, manifest: Manifest, size: int, sha256: str
+) -> None:
+    file = manifest.files[path]
+    if (size, sha256) != (file.size, file.sha256):
+        raise CorruptVersionError(
+            f"{directory.name}/{path} has the SHA-256 {sha256}; "
+            f"its manifest says {file.sha256}"
+        )

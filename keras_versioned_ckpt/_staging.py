@@ -23,7 +23,8 @@ class Staged:
 
     Attributes:
         path: The directory to write the payload into.
-        files: What `seal` found there, by relative path.
+        files: What is in it, by relative path. Who writes a file and knows its size
+            and SHA-256 enters it here; `seal` finds the others.
         committed: Whether it has become visible as a version.
     """
 
@@ -35,9 +36,11 @@ class Staged:
         self._lock: int | None = lock
 
     def seal(self) -> None:
-        """Flushes every file to the disk and takes its size and SHA-256."""
+        """Flushes every file that is not entered yet, and takes its SHA-256."""
         paths, directories = _atomic.files_below(self.path)
         for path in paths:
+            if path in self.files:
+                continue
             size, sha256 = _atomic.hash_file(self.path / check_path(path), sync=True)
             self.files[path] = File(size=size, sha256=sha256)
         for directory in directories:

@@ -2,8 +2,8 @@
 
 The way of a save: a hook of Keras gathers what is known into a `Moment`; the
 trigger says whether it is time; `save_best_only` says whether it is worth it;
-the model's payload is written on the calling thread into a staging directory;
-and the background flushes and commits it and lets the retention policy prune.
+the model's arrays are copied on the calling thread; and the background writes and
+commits them and lets the retention policy prune.
 """
 
 import logging
@@ -15,17 +15,17 @@ from typing import Any
 
 import keras
 
-from keras_versioned_ckpt import _arguments, _founding, directions, snapshot
+from keras_versioned_ckpt import _arguments, _founding, directions
 from keras_versioned_ckpt._background import Background
+from keras_versioned_ckpt._capture import Capture, Copies, capture
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import listing, shown
 from keras_versioned_ckpt._ranking import MODES, best_first, improves, is_score, score
-from keras_versioned_ckpt._staging import Staged
 from keras_versioned_ckpt.errors import CheckpointWarning
 from keras_versioned_ckpt.naming import as_naming
 from keras_versioned_ckpt.records import Event, Moment, Version
 from keras_versioned_ckpt.retention import KeepBest, KeepLast, RetentionPolicy
-from keras_versioned_ckpt.saving import step_of, write_staged
+from keras_versioned_ckpt.saving import software, step_of
 from keras_versioned_ckpt.store import CheckpointStore
 from keras_versioned_ckpt.triggers import as_trigger
 
@@ -59,9 +59,12 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         format: `"keras"` (default), `"weights"` or `"saved_model"`.
         initial_value_threshold: With `save_best_only`, the value to improve on
             while the store has no better one.
-        save_on_background: Whether flushing, committing and pruning run on a
-            thread while training goes on. Defaults to `True`. The next save
-            waits for it.
+        save_on_background: Whether writing, committing and pruning run on a thread
+            while training goes on. Defaults to `True`: training waits only for a
+            copy of the model in memory, kept until the end of training. The next
+            save waits for the one in flight. Where less memory is free than such a
+            copy and a tenth of it, a save runs on the calling thread, and a warning
+            says so once.
         resume: Must be `False` in this release.
         metadata: A JSON-able dictionary that is put into every manifest.
         verbose: 0 (default) is silent, 1 prints a line per save.
@@ -142,6 +145,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
     def _start_afresh(self) -> None:
         """Sets what belongs to one use of the callback, not to its arguments."""
         self._background = Background()
+        self._copies = Copies()
         self._store: CheckpointStore | None = None
         self._news: list[str] = []
         self._in_flight: Mapping[str, float] = {}
@@ -211,7 +215,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             policy |= KeepBest(1, self.monitor, self._best_mode)
         self._policy = policy
         self._recorded_mode = self._best_mode or self._mode_if_known()
-        self._software = snapshot.software()
+        self._software = software()
         self._run_id = uuid.uuid4().hex[:12]
         self._parent: int | None = None
         self._epoch = 0
@@ -224,6 +228,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._time_of_save = self._clock()
         self._said: set[str] = set()
         self._modes: dict[str, str | None] = {}
+        if self.save_on_background:
+            self._copies.prepare(self.model, self.format)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Takes note of how many epochs are completed, and of none of its batches."""
@@ -249,8 +255,11 @@ class VersionedCheckpoint(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Saves, if it is time, and waits until everything is on the disk."""
-        self._consider("train_end", logs)
-        self.wait()
+        try:
+            self._consider("train_end", logs)
+            self.wait()
+        finally:
+            self._copies.release()
 
     # The decision
 
@@ -374,25 +383,36 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             "format": self.format,
             "metadata": self.metadata,
         }
-        staged = write_staged(self.store, self.model, self.format)
+        copies = self._copies if self.save_on_background else None
+        captured = capture(self.store, self.model, self.format, copies)
         self._step, self._saved_at = step, (self._epoch, self._batch, step)
         self._time_of_save = self._clock()
         self._in_flight = {} if event == "batch_end" else metrics
         waited = self._time_of_save - began
-        self._background.start(lambda: self._finish(staged, facts, fired, waited))
-        if not self.save_on_background:
-            self.wait()
+        if captured.is_copy and self.save_on_background:
+            self._background.start(
+                lambda: self._finish(captured, facts, fired, lambda: waited)
+            )
+            return
+        if self.save_on_background:
+            self._warn_once(
+                "Too little memory is free for a copy of the model, so that training "
+                "waits until it is on the disk. Free some memory, or pass "
+                "`save_on_background=False`."
+            )
+        self._finish(captured, facts, fired, lambda: self._clock() - began)
+        self._tell_news()
 
     def _finish(
         self,
-        staged: Staged,
+        captured: Capture,
         facts: Mapping[str, Any],
         fired: tuple[str, ...],
-        waited: float,
+        waited: Callable[[], float],
     ) -> None:
-        """Commits and prunes; runs on the background and never touches the model."""
+        """Writes, commits and prunes; on the background it never touches the model."""
         version = self.store.commit(
-            staged,
+            captured.stage(),
             naming=self.naming,
             trigger=fired,
             software=self._software,
@@ -402,11 +422,11 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         news = f"Epoch {version.epoch}: saved {version.name}"
         if (value := score(version, self.monitor)) is not None:
             news += f", {self.monitor} {value:.5g}"
-        news += f", training waited {waited:.3f} s"
+        removed = ""
         if self._policy is not None:
             for gone in self.store.prune(self._policy).remove:
-                news += f", removed {gone.name} (no rule keeps it)"
-        self._news.append(news)
+                removed += f", removed {gone.name} (no rule keeps it)"
+        self._news.append(f"{news}, training waited {waited():.3f} s{removed}")
 
     # What the hooks need to know
 
@@ -464,7 +484,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
     # Copies: the arguments go along, threads and open stores do not
 
     def __getstate__(self) -> dict[str, Any]:
-        left_behind = {"_background", "_store", "_model", "_news"}
+        left_behind = {"_background", "_copies", "_store", "_model", "_news"}
         left_behind |= {"on_train_batch_end", "_overridden"}
         return {k: v for k, v in self.__dict__.items() if k not in left_behind}
 

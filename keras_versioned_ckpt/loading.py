@@ -1,11 +1,14 @@
 """From a version on disk to a model: `load_best`, `load_latest` and their kin.
 
-The way of every load is the same: a selector picks a version, its files are
-compared with its manifest before any parser sees them, and Keras's own loader
-reads the payload. Whatever goes wrong on the way is raised as one of this
-package's errors, with the cause chained.
+The way of every load is the same: a selector picks a version; its files are
+compared with its manifest before any parser sees them; and the values go from
+where the system has the file in memory into the variables. A payload that is not
+laid out as Keras and this package do it is left to Keras's own loader. Whatever
+goes wrong on the way is raised as one of this package's errors, with the cause
+chained.
 """
 
+import contextlib
 import dataclasses
 import os
 import warnings
@@ -15,7 +18,7 @@ from typing import Any
 
 import keras
 
-from keras_versioned_ckpt import _integrity, _wire
+from keras_versioned_ckpt import _integrity, _wire, archive, snapshot
 from keras_versioned_ckpt._messages import shown
 from keras_versioned_ckpt._ranking import best_first, improves
 from keras_versioned_ckpt.errors import (
@@ -294,10 +297,7 @@ def _load_one(version: Version, options: Options) -> Any:
             f"{directory.name} is version {manifest.version.number} by its manifest "
             f"and version {version.number} by the ledger"
         )
-    if options.verify:
-        _integrity.check_content(directory, manifest)
-    else:
-        _integrity.check_files(directory, manifest, extra_is_fine=True)
+    _integrity.check_files(directory, manifest, extra_is_fine=not options.verify)
     format = manifest.version.format
     payload = directory / _wire.PAYLOADS[format]
     if not any(Path(path).parts[0] == payload.name for path in manifest.files):
@@ -306,25 +306,44 @@ def _load_one(version: Version, options: Options) -> Any:
             f"{payload.name}"
         )
     if format == "saved_model":
+        if options.verify:
+            _integrity.check_content(directory, manifest)
         return _load_saved_model(version, payload, options)
+    if options.verify:
+        view = _integrity.checked(directory, manifest, payload.name)
+    else:
+        view = _integrity.unchecked(directory, payload.name)
     if options.model is not None:
-        return _load_weights(version, payload, options.model)
+        return _load_weights(version, payload, view, options.model)
     if format == "weights":
         raise ValueError(
             f"`model` must be given, since {version.name} holds weights only. "
             "Received: model=None. Build the model and pass it as `model=`."
         )
-    return _load_model(version, payload, options)
+    return _load_model(version, payload, view, options)
 
 
-def _load_model(version: Version, payload: Path, options: Options) -> Any:
+def _load_model(
+    version: Version, payload: Path, view: memoryview, options: Options
+) -> Any:
     try:
-        return keras.saving.load_model(
-            payload,
-            custom_objects=dict(options.custom_objects or {}),
+        contents = _contents(view)
+        if contents is None or contents.config is None:
+            return keras.saving.load_model(
+                payload,
+                custom_objects=dict(options.custom_objects or {}),
+                compile=options.compile,
+                safe_mode=options.safe_mode,
+            )
+        model = snapshot.build(
+            contents.config,
+            custom_objects=options.custom_objects or {},
             compile=options.compile,
             safe_mode=options.safe_mode,
         )
+        with contents.assets_directory() as assets:
+            snapshot.restore(model, contents.index, assets)
+        return model
     except Exception as error:
         if not payload.exists():
             raise FileNotFoundError(f"{payload} is gone") from error
@@ -337,13 +356,17 @@ def _load_model(version: Version, payload: Path, options: Options) -> Any:
         ) from error
 
 
-def _load_weights(version: Version, payload: Path, model: Any) -> Any:
+def _load_weights(version: Version, payload: Path, view: memoryview, model: Any) -> Any:
     try:
         optimizer = getattr(model, "optimizer", None)
         if optimizer is not None and model.built and not optimizer.built:
             # Keras passes over the saved state of an optimizer without variables.
             optimizer.build(model.trainable_variables)
-        model.load_weights(payload)
+        contents = _contents(view) if snapshot.is_loaded_by_keras(model) else None
+        if contents is None:
+            model.load_weights(payload)
+        else:
+            snapshot.restore(model, contents.index)
     except Exception as error:
         if not payload.exists():
             raise FileNotFoundError(f"{payload} is gone") from error
@@ -352,6 +375,14 @@ def _load_weights(version: Version, payload: Path, model: Any) -> Any:
             f"{shown(model.name)}, which may now hold a part of them: {error}"
         ) from error
     return model
+
+
+def _contents(view: memoryview) -> archive.Contents | None:
+    """Returns what a payload holds, `None` where only Keras can read it."""
+    if snapshot.is_possible():
+        with contextlib.suppress(archive.NotPlainError):
+            return archive.read(view)
+    return None
 
 
 def _load_saved_model(version: Version, payload: Path, options: Options) -> Any:

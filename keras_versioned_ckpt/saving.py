@@ -1,17 +1,18 @@
-"""From a model to a version: the part of a save that needs the model, and by hand."""
+"""From a model to a version, outside `fit`."""
 
-import contextlib
+import importlib
 import os
+import platform
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
 
-from keras_versioned_ckpt import _arguments, _tagging, _wire, directions, snapshot
-from keras_versioned_ckpt._staging import Staged
-from keras_versioned_ckpt.errors import SaveError
+from keras_versioned_ckpt import _arguments, _tagging, directions
+from keras_versioned_ckpt._capture import capture
+from keras_versioned_ckpt._version import __version__
 from keras_versioned_ckpt.naming import NamingPolicy, as_naming
-from keras_versioned_ckpt.records import Version
+from keras_versioned_ckpt.records import FrozenMapping, Version
 from keras_versioned_ckpt.store import CheckpointStore
 
 
@@ -76,10 +77,10 @@ def save_version(
     }
     store = CheckpointStore(directory, create=True, naming=policy)
     return store.commit(
-        write_staged(store, model, format),
+        capture(store, model, format).stage(),
         naming=policy,
         tags=tags,
-        software=snapshot.software(),
+        software=software(),
         **facts,
     )
 
@@ -90,20 +91,19 @@ def step_of(model: Any) -> int | None:
     return None if optimizer is None else int(optimizer.iterations)
 
 
-def write_staged(store: CheckpointStore, model: Any, format: str) -> Staged:
-    """Writes the model's payload into a new staging directory.
+def software() -> FrozenMapping[str, str]:
+    """Returns the versions of what writes the payload, for the manifest."""
+    backend = keras.config.backend()
+    return FrozenMapping(
+        {
+            "keras": keras.__version__,
+            "backend": f"{backend} {_backend_version(backend)}".strip(),
+            "python": platform.python_version(),
+            "keras_versioned_ckpt": __version__,
+        }
+    )
 
-    Raises:
-        SaveError: If Keras or the disk failed; what was written is gone again.
-    """
-    with contextlib.ExitStack() as cleanup:
-        try:
-            staged = cleanup.enter_context(store.stage())
-            snapshot.write(model, format, staged.path)
-        except Exception as error:
-            raise SaveError(
-                f"Saving {_wire.PAYLOADS[format]} in {store.path} failed: "
-                f"{type(error).__name__}: {error}. Older versions are intact."
-            ) from error
-        cleanup.pop_all()
-    return staged
+
+def _backend_version(backend: str) -> str:
+    # Every backend of Keras is a module of the same name.
+    return str(getattr(importlib.import_module(backend), "__version__", ""))

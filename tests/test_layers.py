@@ -14,7 +14,8 @@ SOURCES = {
     for path in sorted((ROOT / PACKAGE).glob("*.py"))
     if path.stem != "__init__"
 }
-KERAS = {"snapshot", "directions", "loading", "saving", "callback"}
+KERAS = {"_host", "snapshot", "directions", "loading", "saving", "callback"}
+ARRAYS = {"_hdf5_layout", "_hdf5_index", "archive"}
 
 
 def table() -> dict[str, tuple[int, str]]:
@@ -23,6 +24,11 @@ def table() -> dict[str, tuple[int, str]]:
     rows = re.findall(r"^(\d+) +``(\w+)\.py`` +(.+)$", text, re.MULTILINE)
     assert len({name for _, name, _ in rows}) == len(rows), "a file stands there twice"
     return {name: (int(layer), job) for layer, name, job in rows}
+
+
+def marked(mark: str) -> set[str]:
+    """Returns the files that the document marks so."""
+    return {name for name, (_, job) in table().items() if job.endswith(f"({mark})")}
 
 
 def imports(module: str) -> tuple[set[str], set[str]]:
@@ -65,6 +71,8 @@ def test_imports_go_downwards(module):
 def test_only_a_few_files_know_keras(module):
     """Everything else is the standard library and python-dateutil."""
     allowed = {"dateutil"}
+    if module in KERAS | ARRAYS:
+        allowed |= {"numpy", "h5py"}
     if module in KERAS:
         allowed |= {"keras", "tensorflow"}
     _, outside = imports(module)
@@ -73,17 +81,23 @@ def test_only_a_few_files_know_keras(module):
 
 def test_the_table_says_who_knows_keras():
     """The marks in the document are the imports."""
-    marked = {name for name, (_, job) in table().items() if job.endswith("(Keras)")}
-    assert marked == KERAS == {name for name in SOURCES if "keras" in imports(name)[1]}
+    known = {name for name in SOURCES if "keras" in imports(name)[1]}
+    assert marked("Keras") == KERAS == known
+
+
+def test_the_table_says_who_knows_arrays():
+    """And without Keras."""
+    known = {n for n in SOURCES if imports(n)[1] & {"numpy", "h5py"}}
+    assert marked("arrays") == ARRAYS == known - KERAS
 
 
 def test_the_table_says_who_touches_the_disk():
     """A file that is not marked imports nothing that reads or changes a disk."""
-    marked = {name for name, (_, job) in table().items() if job.endswith("(disk)")}
-    for module in set(SOURCES) - marked - KERAS:
+    on_disk = marked("disk")
+    for module in set(SOURCES) - on_disk - KERAS - ARRAYS:
         inside, outside = imports(module)
         assert outside.isdisjoint({"os", "shutil", "tempfile", "io", "fcntl"}), module
-        assert module == "cli" or inside.isdisjoint(marked), module
+        assert module == "cli" or inside.isdisjoint(on_disk), module
 
 
 @pytest.mark.parametrize("module", ["_plan", "retention", "naming", "selectors"])

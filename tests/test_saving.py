@@ -1,6 +1,9 @@
 """`save_version`: models saved by hand, outside `fit`."""
 
+import contextlib
 import re
+import resource
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from keras_versioned_ckpt import (
     load_version,
     save_version,
 )
+from keras_versioned_ckpt._hashed_file import HashedFile
 
 from .zoo import fit, network, same_weights, weights
 
@@ -144,33 +148,66 @@ def test_a_directory_of_somebody_else(tmp_path: Path) -> None:
     assert (tmp_path / "version_1" / "weights.h5").read_text() == "precious"
 
 
-def test_a_failure_names_version_file_and_cause(tmp_path: Path) -> None:
+class Own(keras.Sequential):
+    """A model that saves itself, or fails to."""
+
+    def save(self, filepath: Any, **ignored: Any) -> None:
+        Path(filepath).write_bytes(b"half")
+        raise self.failure
+
+
+def own(failure: BaseException) -> Any:
+    """Returns a model whose `save` ends with this."""
+    model = Own([keras.Input((2,)), keras.layers.Dense(1)])
+    model.failure = failure
+    return model
+
+
+@contextlib.contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Has the system refuse longer files, as a quota or a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("units", [4, 40_000], ids=["small", "by threads"])
+def test_a_failure_names_version_file_and_cause(tmp_path: Path, units: int) -> None:
     """The cause is chained, and the store is as it was."""
-    save_version(network(), tmp_path)
-    with pytest.MonkeyPatch.context() as patch:
-
-        def fails(self: Any, path: Any, **ignored: Any) -> None:
-            Path(path).write_bytes(b"half")
-            raise OSError(28, "No space left on device", str(path))
-
-        patch.setattr(keras.Model, "save", fails)
-        with pytest.raises(SaveError, match=r"model.keras.*No space left") as caught:
-            save_version(network(), tmp_path)
+    model = network(units=units)
+    save_version(model, tmp_path)
+    with (
+        files_up_to(10_000),
+        pytest.raises(SaveError, match=r"model.keras.*File too large") as caught,
+    ):
+        save_version(model, tmp_path)
     assert isinstance(caught.value.__cause__, OSError)
     assert [v.number for v in CheckpointStore(tmp_path)] == [1]
     assert not any((tmp_path / ".versions" / "staging").iterdir())
-    assert save_version(network(), tmp_path).number == 2
+    assert save_version(model, tmp_path).number == 2
 
 
-def test_an_interruption_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_model_that_fails_to_save_itself(tmp_path: Path) -> None:
+    """A model's own `save` is asked, and its failure is the cause."""
+    with pytest.raises(SaveError, match=r"model.keras.*not today") as caught:
+        save_version(own(RuntimeError("not today")), tmp_path)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert not any((tmp_path / ".versions" / "staging").iterdir())
+
+
+@pytest.mark.parametrize("own_saver", [True, False])
+def test_an_interruption_leaves_nothing_behind(tmp_path: Path, own_saver: bool) -> None:
     """Also when the user stops it in the middle of the writing."""
     with pytest.MonkeyPatch.context() as patch:
 
-        def stopped(self: Any, path: Any, **ignored: Any) -> None:
-            Path(path).write_bytes(b"half")
+        def stopped(self: Any) -> Any:
             raise KeyboardInterrupt
 
-        patch.setattr(keras.Model, "save", stopped)
+        patch.setattr(HashedFile, "finish", stopped)
+        model = own(KeyboardInterrupt()) if own_saver else network()
         with pytest.raises(KeyboardInterrupt):
-            save_version(network(), tmp_path)
+            save_version(model, tmp_path)
     assert not any((tmp_path / ".versions" / "staging").iterdir())

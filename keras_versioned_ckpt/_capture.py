@@ -1,0 +1,168 @@
+"""A model at one moment, on its way into a version.
+
+What needs the model happens when it is captured, on the thread that trains, and is
+as little as possible: a walk over the model and a copy of its arrays. What is left,
+the writing, may happen on another thread while the model changes.
+"""
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from keras_versioned_ckpt import _host, _memory, _wire, archive, manifest, snapshot
+from keras_versioned_ckpt._staging import Staged
+from keras_versioned_ckpt.errors import SaveError
+from keras_versioned_ckpt.store import CheckpointStore
+
+# Memory that must be left beside the copy, as a part of it.
+_RESERVE = 0.1
+# What metrics that are built later may add.
+_SLACK_BYTES = 1024 * 1024
+
+
+class Capture:
+    """A model at one moment.
+
+    Attributes:
+        is_copy: Whether the model may change before `stage` has returned.
+    """
+
+    def __init__(self, stage: Callable[[], Staged], *, is_copy: bool) -> None:
+        self._stage = stage
+        self.is_copy = is_copy
+
+    def stage(self) -> Staged:
+        """Writes the payload into a staging directory; needs no model any more.
+
+        Raises:
+            SaveError: If that failed; what was written is gone again.
+        """
+        return self._stage()
+
+
+class Copies:
+    """The memory for the copies of one capture at a time."""
+
+    def __init__(self) -> None:
+        self._buffer = _host.Buffer()
+        self._ahead: threading.Thread | None = None
+
+    def prepare(self, model: Any, format: str) -> None:
+        """Begins to take the memory for a model, ahead of the first capture.
+
+        To touch fresh memory takes many times longer than a copy into it, and so
+        happens beside the training. A model that is not built yet is passed over.
+        """
+        if not _is_ours(model, format):
+            return
+        optimizer = getattr(model, "optimizer", None)
+        variables = [*model.variables, *(optimizer.variables if optimizer else ())]
+        count = _host.room(variables) + _SLACK_BYTES
+        self._settle()
+        if self._is_free(self._buffer.lacks(count)):
+            self._buffer.reserve(count)
+            self._ahead = threading.Thread(
+                target=self._buffer.touch, name="VersionedCheckpoint"
+            )
+            self._ahead.start()
+
+    def copied(self, taken: snapshot.Snapshot) -> snapshot.Snapshot | None:
+        """Returns a snapshot whose arrays are copies, `None` where memory is short."""
+        self._settle()
+        if self._is_free(self._buffer.lacks(_host.room(taken.arrays))):
+            # The system may have less than it says.
+            with contextlib.suppress(MemoryError):
+                copies = self._buffer.copy(taken.arrays)
+                return dataclasses.replace(taken, arrays=tuple(copies))
+        return None
+
+    def release(self) -> None:
+        """Gives the memory back to the system."""
+        self._settle()
+        self._buffer.release()
+
+    @staticmethod
+    def _is_free(count: int) -> bool:
+        available = _memory.available_bytes() if count else None
+        return available is None or available >= count * (1 + _RESERVE)
+
+    def _settle(self) -> None:
+        if self._ahead is not None:
+            self._ahead.join()
+            self._ahead = None
+
+
+def capture(
+    store: CheckpointStore, model: Any, format: str, copies: Copies | None = None
+) -> Capture:
+    """Captures a model.
+
+    Args:
+        store: Where the version will be.
+        model: The `keras.Model`.
+        format: `"keras"`, `"weights"` or `"saved_model"`.
+        copies: Where to copy its arrays to. Without, and where memory is short, they
+            are written from where they are, and the model must not change meanwhile.
+
+    Raises:
+        SaveError: If a layer, Keras or the disk failed.
+    """
+    if not _is_ours(model, format):
+        staged = _staged(
+            store, format, lambda path: _write_by_keras(model, format, path)
+        )
+        return Capture(lambda: staged, is_copy=True)
+    try:
+        taken = snapshot.take(model, format)
+    except Exception as error:
+        raise _failure(store, format, error) from error
+    copied = copies and copies.copied(taken)
+    written = copied or taken
+    return Capture(
+        lambda: _staged(store, format, lambda path: archive.write(written, path)),
+        is_copy=copied is not None,
+    )
+
+
+def _is_ours(model: Any, format: str) -> bool:
+    """Whether this package may write the file, or only the model's own methods."""
+    return (
+        format != "saved_model"
+        and snapshot.is_saved_by_keras(model, format)
+        and snapshot.is_possible()
+    )
+
+
+def _write_by_keras(model: Any, format: str, path: Path) -> None:
+    if format == "keras":
+        model.save(path)
+    elif format == "weights":
+        model.save_weights(path)
+    else:
+        model.export(path, format="tf_saved_model", verbose=False)
+
+
+def _staged(
+    store: CheckpointStore, format: str, write: Callable[[Path], manifest.File | None]
+) -> Staged:
+    """Has the payload written into a staging directory, which is gone if it fails."""
+    name = _wire.PAYLOADS[format]
+    with contextlib.ExitStack() as cleanup:
+        try:
+            staged = cleanup.enter_context(store.stage())
+            if (file := write(staged.path / name)) is not None:
+                staged.files[name] = file
+        except Exception as error:
+            raise _failure(store, format, error) from error
+        cleanup.pop_all()
+    return staged
+
+
+def _failure(store: CheckpointStore, format: str, error: Exception) -> SaveError:
+    return SaveError(
+        f"Saving {_wire.PAYLOADS[format]} in {store.path} failed: "
+        f"{type(error).__name__}: {error}. Older versions are intact."
+    )

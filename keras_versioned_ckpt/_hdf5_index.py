@@ -1,0 +1,147 @@
+"""The arrays of an HDF5 file in memory, as views of its bytes.
+
+HDF5 is asked what there is and where it lies; the values are never passed through
+it. That works for arrays that lie in one piece and as they are, as Keras and this
+package write them. Whatever else is found is left to Keras's own reader.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from keras_versioned_ckpt._mapped_file import ViewFile
+
+_MAX_DEPTH = 64
+
+
+class NotPlainError(ValueError):
+    """The file holds something else than groups and arrays that lie in one piece."""
+
+
+class Index:
+    """What is in a file.
+
+    Args:
+        view: The file's bytes.
+        read: What is done with an array before it is handed out. Defaults to nothing,
+            so that what is handed out lies in `view`.
+
+    Raises:
+        NotPlainError: If it is not as plain as this reader needs it.
+    """
+
+    def __init__(
+        self,
+        view: memoryview,
+        read: Callable[[np.ndarray], np.ndarray] = lambda array: array,
+    ) -> None:
+        self._read = read
+        self._arrays: dict[str, np.ndarray] = {}
+        self._children: dict[str, list[str]] = {}
+        try:
+            with h5py.File(ViewFile(view), "r") as h5:
+                for path, dataset in self._walk(h5, "", set()):
+                    self._arrays[path] = _array(dataset, view)
+        except (OSError, RuntimeError, KeyError, TypeError) as error:
+            raise NotPlainError(f"HDF5 cannot read it: {error}") from error
+
+    @property
+    def array_count(self) -> int:
+        """How many arrays there are."""
+        return len(self._arrays)
+
+    def has_group(self, path: str) -> bool:
+        """Says whether there is a group with this path."""
+        return path in self._children
+
+    def group(self, path: str) -> "Group":
+        """Returns a group; one that is not there is empty."""
+        return Group(self._arrays, path, self._children.get(path, []), self._read)
+
+    def _walk(
+        self, group: Any, path: str, above: set[int]
+    ) -> Iterator[tuple[str, Any]]:
+        if len(above) > _MAX_DEPTH:
+            raise NotPlainError("its groups are nested too deep")
+        names = self._children[path] = list(group)
+        for name in names:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise NotPlainError(f"{name!r} is a link to somewhere else")
+            child = group[name]
+            below = f"{path}/{name}" if path else name
+            if isinstance(child, h5py.Dataset):
+                yield below, child
+            elif isinstance(child, h5py.Group):
+                address = h5py.h5o.get_info(child.id).addr
+                if address in above:
+                    raise NotPlainError(f"{name!r} contains itself")
+                yield from self._walk(child, below, above | {address})
+            else:
+                raise NotPlainError(f"{name!r} is neither a group nor an array")
+
+
+class Group:
+    """The arrays of one group by name; what Keras hands to `load_own_variables`."""
+
+    def __init__(
+        self,
+        arrays: dict[str, np.ndarray],
+        path: str,
+        names: list[str],
+        read: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
+        self._read = read
+        self._arrays = arrays
+        self._path = path
+        self._names = names
+
+    def keys(self) -> list[str]:
+        """Returns the names in the group."""
+        return list(self._names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._names or f"{self._path}/{key}" in self._arrays
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        try:
+            array = self._arrays[f"{self._path}/{key}"]
+        except KeyError:
+            raise KeyError(key) from None
+        return self._read(array)
+
+
+def _array(dataset: Any, view: memoryview) -> np.ndarray:
+    """Returns a dataset's values where they lie."""
+    if dataset.is_virtual or dataset.external or dataset.chunks is not None:
+        raise NotPlainError(f"{dataset.name} does not lie in one piece")
+    if dataset.shape is None:
+        raise NotPlainError(f"{dataset.name} has no shape")
+    kind = dataset.id.get_type()
+    if not kind.equal(h5py.h5t.py_create(dataset.dtype, logical=True)):
+        raise NotPlainError(f"{dataset.name} is of a type that is not stored as it is")
+    dtype = dataset.dtype
+    if dtype.hasobject:
+        raise NotPlainError(f"{dataset.name} refers to other places")
+    if dtype.kind == "V" and dataset.attrs.get("dtype") == "bfloat16":
+        # Keras's mark; the type itself has no name in HDF5.
+        dtype = np.dtype("bfloat16")
+    count = math.prod(dataset.shape)
+    if count == 0:
+        return np.empty(dataset.shape, dtype)
+    offset = dataset.id.get_offset()
+    size = count * dtype.itemsize
+    if offset is None or dataset.id.get_storage_size() != size:
+        raise NotPlainError(f"{dataset.name} is not stored in full")
+    if offset + size > len(view):
+        raise NotPlainError(f"{dataset.name} reaches beyond the file's end")
+    array: np.ndarray = np.frombuffer(view[offset : offset + size], dtype)
+    return array.reshape(dataset.shape)
