@@ -63,7 +63,10 @@ def is_possible() -> bool:
     Warns, once in a process, if not.
     """
     try:
-        _try_on_a_small_model()
+        # Of deprecations inside Keras, say, nobody need know that the trial met them.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _try_on_a_small_model()
     except Exception as error:
         warnings.warn(
             f"Keras {keras.__version__} saves in a way that this release of "
