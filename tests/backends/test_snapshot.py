@@ -178,7 +178,9 @@ def test_what_a_layer_changes_after_giving_it(directory: Path) -> None:
             del store["1"]
 
         def load_own_variables(self, store: Any) -> None:
-            self.loaded = [(key, store[key].tolist()) for key in sorted(store.keys())]
+            self.loaded = [
+                (key, np.array(store[key]).tolist()) for key in sorted(store.keys())
+            ]
 
     model = keras.Sequential([keras.Input((3,)), Recycling()])
     version = save_version(model, directory)
