@@ -4,7 +4,7 @@
 #   make demo                    the main job, end to end
 #   make test                    everything that must be green
 #   make test PYTHON=python3.13  the same with another interpreter
-#   make bench                   how fast it is, as ratios
+#   make bench                   how fast it is, as ratios; draws docs/saving.svg
 
 PYTHON ?= python3
 VENV := .venv
@@ -30,6 +30,13 @@ $(STAMP): setup.cfg
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+# What only the benches need is not installed for the others.
+BENCH_STAMP := $(VENV)/.bench-$(PYTHON_TAG)
+
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	touch $@
+
 demo: $(STAMP)
 	$(BIN)/python demo/digits.py
 
@@ -46,8 +53,9 @@ unit: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 5 \
 	  --cov --cov-report term tests
 
-bench: $(STAMP)
+bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/plan.py
+	$(BIN)/python benchmarks/saving.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache
