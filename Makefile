@@ -15,7 +15,7 @@ WORKERS ?= auto
 export TF_CPP_MIN_LOG_LEVEL := 3
 export TF_ENABLE_ONEDNN_OPTS := 0
 
-.PHONY: demo test lint types unit bench clean
+.PHONY: demo test lint types unit unit-jax test-backends test-torch test-oldest bench clean
 
 # The environment is made anew when setup.cfg changed or when another interpreter is
 # asked for, and is otherwise left alone.
@@ -37,10 +37,28 @@ $(BENCH_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	touch $@
 
+# PyTorch's build for CPUs alone is taken where the pinned release has one.
+TORCH_STAMP := $(VENV)/.torch-$(PYTHON_TAG)
+
+$(TORCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	touch $@
+
+# The oldest Keras that setup.cfg allows, in an environment of its own.
+OLDEST := $(VENV)-oldest
+OLDEST_STAMP := $(OLDEST)/.installed-$(PYTHON_TAG)
+
+$(OLDEST_STAMP): Makefile
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --upgrade pip
+	$(OLDEST)/bin/python -m pip install --quiet keras==3.10.0 python-dateutil==2.9.0 \
+	  'tensorflow-cpu==2.20.*' jax scikit-learn pytest pytest-xdist hypothesis
+	touch $@
+
 demo: $(STAMP)
 	$(BIN)/python demo/digits.py
 
-test: lint types unit
+test: lint types unit unit-jax
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -53,9 +71,25 @@ unit: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 5 \
 	  --cov --cov-report term tests
 
+# What depends on the backend, once more on another one. TensorFlow has run in `unit`.
+PYTEST_BACKENDS := -m pytest -n $(WORKERS) --dist worksteal tests/backends
+
+unit-jax: $(STAMP)
+	KERAS_BACKEND=jax $(BIN)/python $(PYTEST_BACKENDS)
+
+test-backends: test-torch test-oldest
+
+test-torch: $(TORCH_STAMP)
+	KERAS_BACKEND=torch $(BIN)/python $(PYTEST_BACKENDS)
+
+test-oldest: $(OLDEST_STAMP)
+	PYTHONPATH=. KERAS_BACKEND=jax $(OLDEST)/bin/python $(PYTEST_BACKENDS)
+	PYTHONPATH=. KERAS_BACKEND=tensorflow $(OLDEST)/bin/python $(PYTEST_BACKENDS) \
+	  tests/test_callback.py tests/test_saving.py tests/test_loading.py
+
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/plan.py
 	$(BIN)/python benchmarks/saving.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache
