@@ -35,6 +35,7 @@ _AssetsStore: Any = object
 with contextlib.suppress(ImportError, AttributeError):
     saving_lib = importlib.import_module("keras.src.saving.saving_lib")
     _WeightsStore, _AssetsStore = saving_lib.H5IOStore, saving_lib.DiskIOStore
+_find_skipset: Any = getattr(saving_lib, "get_attr_skipset", None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,7 @@ def take(model: Any, format: str) -> Snapshot:
     if format == "keras":
         config, about = map(str.encode, saving_lib._serialize_model_as_json(model))
     noted: list[_Noted] = []
-    with _Assets() as assets, _optimizers_by_reference(model):
+    with _Assets() as assets, _remembering(), _optimizers_by_reference(model):
         saving_lib._save_state(
             model,
             weights_store=_Writer(noted),
@@ -168,16 +169,19 @@ def restore(model: Any, index: _hdf5_index.Index, assets: Path | None = None) ->
         ValueError: If the values do not fit; the message names what does not.
     """
     failures: dict[int, tuple[Any, Exception]] = {}
-    saving_lib._load_state(
-        model,
-        weights_store=_Reader(index),
-        assets_store=None if assets is None else _AssetsStore(str(assets), mode="r"),
-        inner_path="",
-        skip_mismatch=False,
-        visited_saveables=set(),
-        failed_saveables=set(),
-        error_msgs=failures,
-    )
+    with _remembering():
+        saving_lib._load_state(
+            model,
+            weights_store=_Reader(index),
+            assets_store=None
+            if assets is None
+            else _AssetsStore(str(assets), mode="r"),
+            inner_path="",
+            skip_mismatch=False,
+            visited_saveables=set(),
+            failed_saveables=set(),
+            error_msgs=failures,
+        )
     if failures:
         texts = [
             f"{getattr(what, 'name', None) or type(what).__name__}: {error}"
@@ -296,7 +300,30 @@ def _described(
     )
 
 
-# Optimizers
+# What Keras does again and again
+
+
+@contextlib.contextmanager
+def _remembering() -> Iterator[None]:
+    """Has Keras's walk find out once which attributes to pass over, for a while.
+
+    For each object it makes a new one of the same kind to see which attributes every
+    such object has. It means to remember that, and up to Keras 3.15 looks for it under
+    another name than it stored it under.
+    """
+    if _find_skipset is None:
+        yield  # a Keras that does it in another way
+        return
+    saving_lib.get_attr_skipset = _skipset
+    try:
+        yield
+    finally:
+        saving_lib.get_attr_skipset = _find_skipset
+
+
+@functools.cache
+def _skipset(kind: str) -> frozenset[str]:
+    return frozenset(_find_skipset(kind))
 
 
 @contextlib.contextmanager

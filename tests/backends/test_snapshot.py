@@ -116,6 +116,32 @@ def test_where_keras_has_no_such_module(monkeypatch: pytest.MonkeyPatch) -> None
         assert not snapshot.is_possible()
 
 
+@pytest.mark.usefixtures("afresh")
+def test_a_walk_leaves_keras_as_it_was(directory: Path) -> None:
+    """Nothing is replaced for good, and no automatic name is used up."""
+    model, find_skipset = network(), snapshot.saving_lib.get_attr_skipset
+    assert snapshot.is_possible()
+    before = keras.layers.Layer().name, keras.optimizers.SGD().name
+    save_version(model, directory)
+    load_latest(directory, model=model)
+    after = keras.layers.Layer().name, keras.optimizers.SGD().name
+    assert snapshot.saving_lib.get_attr_skipset is find_skipset
+    numbers = [int(name.partition("_")[2] or 0) for name in (*before, *after)]
+    assert [numbers[2] - numbers[0], numbers[3] - numbers[1]] == [1, 1]
+
+
+@pytest.mark.usefixtures("afresh")
+def test_a_keras_that_finds_attributes_in_another_way(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only saves time is done without."""
+    monkeypatch.setattr(snapshot, "_find_skipset", None)
+    assert snapshot.is_possible()
+    model = network()
+    version = save_version(model, directory)
+    assert same_weights(weights(version.load()), weights(model))
+
+
 def test_a_model_with_its_own_saver_is_asked(directory: Path) -> None:
     """A subclass that overrides `save` knows why."""
 
