@@ -2,8 +2,9 @@
 
 One process measures one contestant, so that nobody finds memory that another has
 touched. The peak is the kernel's: `VmHWM`, set back before each save and read when
-the save is done, less what the process held before the first one. No step is
-trained in between, so that what a step needs does not count.
+the save is done, less what the process held before the first one. Training goes on
+between saves, and takes more and more memory by itself, by and by less; so that this
+does not count, the model first trains as long without saving.
 """
 
 import gc
@@ -34,10 +35,14 @@ class Peaks(arena.Arena):
         self.before = 0
         self.peaks: list[int] = []
 
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Looks before anybody takes memory for saves to come."""
+        self.before = _status_bytes("VmRSS")
+        super().on_train_begin(logs)
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Saves, waits, and notes the peak."""
         Path("/proc/self/clear_refs").write_text("5")
-        self.before = self.before or _status_bytes("VmRSS")
         super().on_epoch_end(epoch, logs)
         self.peaks.append(_status_bytes("VmHWM"))
 
@@ -57,6 +62,9 @@ def peak(width: int, name: str, saves: int, directory: str) -> dict[str, Any]:
     arena.play(small, arena.Arena([_enter(name, small, directory, "warm-up")], 2))
     model = models.trained(width)
     bytes_saved = models.content(model).nbytes
+    arena.play(
+        model, arena.Arena([_enter(contest.NO_SAVING, model, directory, "none")], saves)
+    )
     gc.collect()
     watched = Peaks(_enter(name, model, directory, "measured"), saves)
     arena.play(model, watched)

@@ -1,9 +1,9 @@
 """Who takes part: callbacks that save, and two limits in the shape of callbacks.
 
 Each is used the way its own documentation uses it. `ModelCheckpoint` and
-`model.save` get a path per epoch, so that they overwrite no older file either;
-what they leave is removed outside of the timing. `VersionedCheckpoint` and
-`OrbaxCheckpoint` are told to keep one save, and remove the older one themselves.
+`model.save` get a path per epoch, so that they overwrite no older file either; what
+they and `VersionedCheckpoint` leave is removed outside of the timing.
+`OrbaxCheckpoint` is told to keep one save, and removes the older one itself.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import contest
 import keras
 import numpy as np
 
-from keras_versioned_ckpt import VersionedCheckpoint
+from keras_versioned_ckpt import KeepLast, VersionedCheckpoint
 
 
 @dataclasses.dataclass
@@ -28,7 +28,7 @@ class Contestant:
         callback: The callback.
         directory: Where it saves.
         wait: Returns when what it began is done.
-        keeps_one: Whether it removes older saves itself.
+        remove: Removes older saves.
         epoch: The number of the next epoch that is its own.
     """
 
@@ -36,7 +36,7 @@ class Contestant:
     callback: keras.callbacks.Callback
     directory: Path
     wait: Callable[[], object] = lambda: None
-    keeps_one: bool = False
+    remove: Callable[[], object] | None = None
     epoch: int = 0
 
     def begin(self) -> None:
@@ -53,7 +53,9 @@ class Contestant:
 
         Nobody is to pay for pages that another one has left dirty.
         """
-        if not self.keeps_one:
+        if self.remove is not None:
+            self.remove()
+        else:
             shutil.rmtree(self.directory)
             self.directory.mkdir()
         os.sync()
@@ -73,15 +75,21 @@ def enter(name: str, directory: Path, content: np.ndarray) -> Contestant:
         checkpoint = VersionedCheckpoint(
             directory,
             monitor="loss",
-            keep_last=1,
             save_on_background=name == contest.OURS,
         )
-        return Contestant(name, checkpoint, directory, checkpoint.wait, True)
+
+        def prune() -> None:
+            checkpoint.store.prune(KeepLast(1))
+
+        return Contestant(name, checkpoint, directory, checkpoint.wait, prune)
     if name in (contest.ORBAX, contest.ORBAX_FOREGROUND):
         orbax = keras.callbacks.OrbaxCheckpoint(
             str(directory), max_to_keep=1, save_on_background=name == contest.ORBAX
         )
-        return Contestant(name, orbax, directory, orbax.wait_until_finished, True)
+        wait = orbax.wait_until_finished
+        return Contestant(name, orbax, directory, wait, lambda: None)
+    if name == contest.NO_SAVING:
+        return Contestant(name, keras.callbacks.Callback(), directory)
     if name == contest.MODEL_CHECKPOINT:
         path = directory / "{epoch}.keras"
         return Contestant(name, keras.callbacks.ModelCheckpoint(path), directory)

@@ -277,7 +277,9 @@ class VersionedCheckpoint(keras.callbacks.Callback):
 
     def _consider(self, event: Event, logs: Mapping[str, Any] | None) -> None:
         self._background.raise_failure()
-        metrics = self._scalars(logs or {})
+        # No trigger looks at the running metrics of a batch, and to read them would
+        # make training wait for the device after every one.
+        metrics = {} if event == "batch_end" else self._scalars(logs or {})
         step = self._step
         if event != "batch_end" or self._trigger.counts_steps:
             step = step_of(self.model) or 0
@@ -297,6 +299,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         if not fired:
             return
         self._batches_since_fired = 0
+        if event == "batch_end":
+            metrics = self._scalars(logs or {})
         if self._best_mode is None or self._is_best(event, metrics, self._best_mode):
             self._save(event, metrics, fired)
 

@@ -203,9 +203,8 @@ class Moment:
             if it has saved nothing yet.
         seconds_since_save: Seconds (monotonic) since this run last saved, or
             since training started.
-        metrics: The metrics at this moment. At the end of a batch they are
-            running training metrics; validation metrics appear at the end of
-            an epoch only.
+        metrics: The metrics at this moment; none at the end of a batch, where they are
+            running means of training metrics, which decide nothing.
         best: For each `(monitor, mode)` that the trigger asks for, the best
             value that the store holds; a pair that is absent has none yet.
     """

@@ -640,6 +640,25 @@ class TestBatches:
         assert epochs(directory) == expected == [1, 3, 5]
 
 
+def test_metrics_of_a_batch_are_read_only_for_a_save(directory: Path) -> None:
+    """To read them makes training wait for the device."""
+    read = []
+
+    class Metric:
+        def __array__(self, *ignored: Any, **also: Any) -> np.ndarray:
+            read.append(self)
+            return np.array(0.5)
+
+    class Log(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            logs["slow"] = Metric()
+
+    fit(network(), Log(), VersionedCheckpoint(directory, save_freq=5), epochs=2)
+    versions = CheckpointStore(directory).versions
+    assert [v.metrics["slow"] for v in versions] == [0.5, 0.5]
+    assert len(set(read)) == 2
+
+
 class TestDispatch:
     """Keras's asynchronous dispatch looks at which batch hooks are overridden."""
 
