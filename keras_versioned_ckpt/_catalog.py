@@ -12,15 +12,7 @@ import threading
 import warnings
 from pathlib import Path
 
-from keras_versioned_ckpt import (
-    _atomic,
-    _integrity,
-    _names,
-    _strict_json,
-    _wire,
-    ledger,
-)
-from keras_versioned_ckpt import manifest as manifests
+from keras_versioned_ckpt import _atomic, _names, _strict_json, _wire, ledger
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import shown
 from keras_versioned_ckpt.errors import (
@@ -173,6 +165,10 @@ class Catalog:
         cannot be read is not a version either, but may have been one. What was
         read is remembered for as long as the file is the same.
         """
+        # Imported here: opening a store must be fast, and mostly needs no manifest.
+        from keras_versioned_ckpt import _integrity
+        from keras_versioned_ckpt import manifest as manifests
+
         path = self._layout.root / name
         if _names.why_not(name) is not None:
             return None

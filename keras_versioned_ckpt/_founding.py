@@ -1,12 +1,14 @@
 """Whether a directory is a store, may become one, and how it becomes one."""
 
+from __future__ import annotations
+
 import contextlib
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from keras_versioned_ckpt import _atomic, _integrity, _names, _strict_json
+from keras_versioned_ckpt import _atomic, _names, _strict_json
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._lock import locked
 from keras_versioned_ckpt._messages import listing, shown
@@ -16,7 +18,9 @@ from keras_versioned_ckpt.errors import (
     StoreNotFoundError,
     UnsafeVersionError,
 )
-from keras_versioned_ckpt.naming import NamingPolicy
+
+if TYPE_CHECKING:
+    from keras_versioned_ckpt.naming import NamingPolicy
 
 FORMAT = 1
 _MAX_BYTES = 64 * 1024
@@ -121,13 +125,14 @@ def _check_usable(layout: Layout, naming: NamingPolicy) -> None:
         )
 
 
-def found(layout: Layout, naming: NamingPolicy) -> str:
+def found(layout: Layout, naming: NamingPolicy | None = None) -> str:
     """Makes the store, or completes one that a crash left half-made.
 
     Args:
         layout: Where.
         naming: How its versions will be called; a directory with files of
             somebody else is adopted only if no such name could be theirs.
+            Defaults to `version_{number}`.
 
     Returns:
         The id of the store, which is there already when others made it first.
@@ -135,7 +140,12 @@ def found(layout: Layout, naming: NamingPolicy) -> str:
     Raises:
         StoreError: If that cannot be.
     """
-    check_usable(layout, naming)
+    # Imported here, as below: opening a store must be fast, and makes none.
+    import uuid
+
+    from keras_versioned_ckpt.naming import Numbered
+
+    check_usable(layout, naming or Numbered())
     try:
         _make_root(layout.root)
         for folder in layout.folders:
@@ -249,6 +259,8 @@ def _id_of_the_versions(layout: Layout) -> str | None:
 
 
 def _ids(layout: Layout) -> Iterator[str]:
+    from keras_versioned_ckpt import _integrity
+
     for path in layout.root.iterdir():
         if _names.why_not(path.name) is None and _atomic.is_directory(path):
             # A directory without a readable manifest has no say in the id.

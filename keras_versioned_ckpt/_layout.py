@@ -1,11 +1,10 @@
 """Where things lie in a store."""
 
-import dataclasses
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclasses.dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """The paths of a store; asking for one touches no disk."""
 
     root: Path

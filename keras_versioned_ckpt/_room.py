@@ -1,15 +1,20 @@
 """One open store: who it is, what is in it, and the right to change it."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from keras_versioned_ckpt import _atomic, _catalog, _founding, ledger
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._lock import locked
 from keras_versioned_ckpt._messages import listing, shown
 from keras_versioned_ckpt.errors import StoreError, VersionNotFoundError
-from keras_versioned_ckpt.naming import NamingPolicy, Numbered
 from keras_versioned_ckpt.records import Version
+
+if TYPE_CHECKING:
+    from keras_versioned_ckpt.naming import NamingPolicy
 
 
 class Room:
@@ -24,7 +29,9 @@ class Room:
         catalog: What is in the store.
     """
 
-    def __init__(self, layout: Layout, *, create: bool, naming: NamingPolicy) -> None:
+    def __init__(
+        self, layout: Layout, *, create: bool, naming: NamingPolicy | None = None
+    ) -> None:
         self.layout = layout
         with self.reading():
             self.store_id: str | None = (
@@ -52,7 +59,7 @@ class Room:
         with self._explained(what):
             store_id = _founding.identify(self.layout)
             if store_id is None or not _founding.is_complete(self.layout):
-                store_id = _founding.found(self.layout, Numbered())
+                store_id = _founding.found(self.layout)
             if store_id != self.store_id:
                 self.store_id = store_id
                 self.catalog = _catalog.Catalog(self.layout, store_id)

@@ -2,17 +2,18 @@
 
 Exit codes: 0 done; 1 the store or version is missing, damaged or unsafe;
 2 the command line is wrong.
+
+A shell waits for every import, so that each command imports what it needs.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from keras_versioned_ckpt import __version__
 from keras_versioned_ckpt._messages import escaped
-from keras_versioned_ckpt._table import history_table, version_table
 from keras_versioned_ckpt.errors import CheckpointError
-from keras_versioned_ckpt.selectors import AsOf, as_selector
 from keras_versioned_ckpt.store import CheckpointStore
 
 
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
+    from keras_versioned_ckpt._table import history_table, version_table
+
     store = CheckpointStore(options.directory)
     if options.gone:
         print(history_table(entry for entry in store.history if entry.gone))
@@ -43,6 +46,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _path(options: argparse.Namespace) -> int:
+    from keras_versioned_ckpt.selectors import AsOf, as_selector
+
     selector = as_selector(options.selector)
     if isinstance(selector, AsOf) and selector.note:
         print(f"keras-ckpt: {escaped(selector.note)}", file=sys.stderr)
@@ -56,8 +61,22 @@ def _verify(options: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Help of a fixed width: to ask for the terminal's, argparse imports `shutil`."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=78)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose commands have the same formatter."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Formatter, **options)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="keras-ckpt",
         description="Look at a store of Keras checkpoints.",
         epilog="example: model=$(keras-ckpt path runs/digits best)/model.keras",

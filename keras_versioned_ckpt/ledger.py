@@ -14,9 +14,8 @@ A `remove` line is written before the version is moved away; a version whose
 directory is there is there, whatever the ledger says.
 """
 
-import dataclasses
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras_versioned_ckpt import _strict_json, _wire
 from keras_versioned_ckpt.records import Version
@@ -25,15 +24,13 @@ from keras_versioned_ckpt.records import Version
 MAX_LINE_BYTES = 4 * 1024 * 1024
 
 
-@dataclasses.dataclass(frozen=True)
-class Committed:
+class Committed(NamedTuple):
     """A version became visible."""
 
     version: Version
 
 
-@dataclasses.dataclass(frozen=True)
-class Removed:
+class Removed(NamedTuple):
     """A version was taken away: which, when, why, and by which retention policy."""
 
     number: int
@@ -42,8 +39,7 @@ class Removed:
     policy: str = ""
 
 
-@dataclasses.dataclass(frozen=True)
-class TagMoved:
+class TagMoved(NamedTuple):
     """A tag was put on a version, or taken off (`number` is None)."""
 
     tag: str

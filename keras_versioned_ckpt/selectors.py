@@ -30,11 +30,10 @@ Best('val_loss', 'min', earlier=1)
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from keras_versioned_ckpt import _instants, _names
+from keras_versioned_ckpt import _names
 from keras_versioned_ckpt._best import Best
 from keras_versioned_ckpt._messages import listing, shown
 from keras_versioned_ckpt._selecting import (
@@ -166,6 +165,8 @@ class Named(OneVersion):
         for version in ordered:
             if version.name == self.name:
                 return version
+        import difflib  # needed for this message alone, and slow to import
+
         names = [version.name for version in ordered]
         close = difflib.get_close_matches(self.name, names)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
@@ -319,6 +320,9 @@ class AsOf(OneVersion):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # Imported here: python-dateutil is slow to import, and no other needs it.
+        from keras_versioned_ckpt import _instants
+
         when, assumed_local = _instants.instant(self.when)
         object.__setattr__(self, "when", when)
         object.__setattr__(self, "assumed_local", assumed_local)

@@ -2,29 +2,29 @@
 
 This file is the face; how each thing is done stands in the file that is named
 for it: `_catalog` lists, `_committing` saves, `_pruning` takes away, `_tagging`
-tags, `_inspection` verifies and repairs, and `_room` is what they share.
+tags, `_inspection` verifies and repairs, and `_room` is what they share. Each is
+imported by the method that asks it, so that a shell script which lists a store
+does not wait for what saves and prunes.
 """
+
+from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from keras_versioned_ckpt import (
-    _committing,
-    _founding,
-    _inspection,
-    _pruning,
-    _staging,
-    _tagging,
-)
-from keras_versioned_ckpt._inspection import Report
+from keras_versioned_ckpt import _founding
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._room import Room
-from keras_versioned_ckpt.naming import NamingPolicy, Numbered
 from keras_versioned_ckpt.records import FrozenMapping, HistoryEntry, Version
-from keras_versioned_ckpt.retention import Plan, RetentionPolicy
-from keras_versioned_ckpt.selectors import Best, Latest, Selector, as_selector
+
+if TYPE_CHECKING:
+    from keras_versioned_ckpt._inspection import Report
+    from keras_versioned_ckpt._staging import Staged
+    from keras_versioned_ckpt.naming import NamingPolicy
+    from keras_versioned_ckpt.retention import Plan, RetentionPolicy
+    from keras_versioned_ckpt.selectors import Selector
 
 
 class CheckpointStore:
@@ -60,9 +60,7 @@ class CheckpointStore:
         naming: NamingPolicy | None = None,
     ) -> None:
         self._room = Room(
-            Layout(_founding.store_path(directory)),
-            create=create,
-            naming=naming or Numbered(),
+            Layout(_founding.store_path(directory)), create=create, naming=naming
         )
 
     # What is there
@@ -125,7 +123,7 @@ class CheckpointStore:
         Raises:
             VersionNotFoundError: If the store is empty.
         """
-        return self.select(Latest())
+        return self.select("latest")
 
     def best(self, monitor: str | None = None, mode: str | None = None) -> Version:
         """Returns the version with the best value of a metric.
@@ -139,6 +137,8 @@ class CheckpointStore:
                 message lists the metrics that exist.
             ValueError: If the direction is not known; pass `mode=`.
         """
+        from keras_versioned_ckpt.selectors import Best
+
         return self.select(Best(monitor, mode))
 
     def select(self, selector: str | int | Selector) -> Version:
@@ -158,11 +158,13 @@ class CheckpointStore:
         store.select("best:val_accuracy:max~1")  # the second best
         ```
         """
+        from keras_versioned_ckpt.selectors import as_selector
+
         return as_selector(selector).select(self.versions)
 
     # Saving
 
-    def stage(self) -> _staging.Staged:
+    def stage(self) -> Staged:
         """Makes a place for a new version's payload; `commit` makes it a version.
 
         Returns:
@@ -172,12 +174,14 @@ class CheckpointStore:
         Raises:
             StoreError: If the store cannot be written.
         """
+        from keras_versioned_ckpt import _staging
+
         with self._room.writing("Saving"):
             return _staging.stage(self._room.layout)
 
     def commit(
         self,
-        staged: _staging.Staged,
+        staged: Staged,
         *,
         naming: NamingPolicy | None = None,
         tags: Sequence[str] = (),
@@ -203,6 +207,9 @@ class CheckpointStore:
             SaveError: If it could not be. The version is then not there; or, where
                 only what follows its rename failed, the message says that it is.
         """
+        from keras_versioned_ckpt import _committing
+        from keras_versioned_ckpt.naming import Numbered
+
         return _committing.commit(
             self._room,
             staged,
@@ -245,6 +252,8 @@ class CheckpointStore:
         print(store.prune(KeepLast(3) | KeepBest(2), dry_run=True))
         ```
         """
+        from keras_versioned_ckpt import _pruning
+
         return _pruning.prune(self._room, policy, dry_run=dry_run, in_use=in_use)
 
     def delete(self, version: Version | int | str) -> None:
@@ -258,6 +267,8 @@ class CheckpointStore:
             CheckpointError: If it is tagged, damaged, or holds files that are not
                 its own; nothing is removed then.
         """
+        from keras_versioned_ckpt import _pruning
+
         _pruning.delete(self._room, version)
 
     # Tags
@@ -276,6 +287,8 @@ class CheckpointStore:
             VersionNotFoundError: If the version is not there.
             ValueError: If `tag` cannot be a tag.
         """
+        from keras_versioned_ckpt import _tagging
+
         return _tagging.tag(self._room, version, tag)
 
     def untag(self, tag: str) -> None:
@@ -285,6 +298,8 @@ class CheckpointStore:
             VersionNotFoundError: If there is no such tag; the message lists those
                 that exist.
         """
+        from keras_versioned_ckpt import _tagging
+
         _tagging.untag(self._room, tag)
 
     # Care
@@ -296,6 +311,8 @@ class CheckpointStore:
             A report: `.ok`, `.checked`, and `.problems`, each naming the version
             and what is wrong.
         """
+        from keras_versioned_ckpt import _inspection
+
         with self._room.reading():
             return _inspection.verify(
                 self._room.layout, self._room.store_id, self._room.catalog
@@ -315,6 +332,8 @@ class CheckpointStore:
         Raises:
             StoreError: If the store cannot be written.
         """
+        from keras_versioned_ckpt import _inspection
+
         with self._room.writing("Repairing") as store_id:
             self._room.reconciled()
             return _inspection.repair(self._room.layout, store_id, self._room.catalog)

@@ -37,6 +37,19 @@ COMMANDS = [
 ]
 
 
+# Slow to import, and of no use to who only lists a store or asks for a version.
+SLOW = ("dateutil", "uuid", "difflib", "shutil", "tempfile", "decimal")
+SLOW += ("keras_versioned_ckpt.retention", "keras_versioned_ckpt.naming")
+SLOW += ("keras_versioned_ckpt.manifest", "keras_versioned_ckpt._staging")
+QUICK = [
+    ["list", "PATH"],
+    ["list", "--gone", "PATH"],
+    ["path", "PATH", "best:val_loss"],
+    ["path", "PATH", "version_3"],
+    ["--version"],
+]
+
+
 @pytest.fixture
 def path(directory) -> Path:
     """A store with three versions whose best is the second."""
@@ -83,6 +96,25 @@ runpy.run_module("keras_versioned_ckpt", run_name="__main__")
     done = run(script.format(heavy=HEAVY), *words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("HEAVY []\n")
+
+
+@pytest.mark.parametrize("command", QUICK, ids=" ".join)
+def test_a_command_waits_for_no_import_that_it_does_not_need(path, command):
+    """Beside those that Python itself, or this environment, has done before."""
+    script = """
+import sys
+before = set(sys.modules)
+from keras_versioned_ckpt.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+print("SLOW", sorted((sys.modules.keys() - before) & set({slow!r})))
+"""
+    words = [str(path) if word == "PATH" else word for word in command]
+    done = run(script.format(slow=SLOW), *words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("SLOW []\n")
 
 
 def test_the_pure_part_works_where_keras_is_not_installed(path):
