@@ -7,6 +7,7 @@ gives a reason for each version. The rules themselves are in `retention.py`.
 
 import abc
 import dataclasses
+import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +17,9 @@ from keras_versioned_ckpt._algebra import Composable, Composite
 from keras_versioned_ckpt._messages import listing, shown
 from keras_versioned_ckpt.records import FrozenMapping, Version
 
-_REMOVED: tuple[str, ...] = ("removed: no rule keeps it",)
+Reasons = tuple[str, ...]
+
+_REMOVED: Reasons = ("removed: no rule keeps it",)
 _NEWEST = "kept: newest version (guard)"
 _IN_USE = "kept: a running fit resumed from it (guard)"
 
@@ -47,7 +50,7 @@ class Plan:
 
     keep: tuple[Version, ...]
     remove: tuple[Version, ...]
-    reasons: Mapping[int, tuple[str, ...]] = dataclasses.field(hash=False)
+    reasons: Mapping[int, Reasons] = dataclasses.field(hash=False)
 
     @property
     def size_bytes_freed(self) -> int:
@@ -92,8 +95,8 @@ class RetentionPolicy(Composable, abc.ABC):
         """What the policy keeps, in English."""
 
     @abc.abstractmethod
-    def _claims(self, versions: Sequence[Version]) -> Iterator[tuple[int, str]]:
-        """Yields the number of each version a rule wants, and that rule's reason.
+    def _claims(self, versions: Sequence[Version]) -> Iterator[Mapping[int, Reasons]]:
+        """Yields for each rule the numbers of the versions it wants, and why.
 
         Args:
             versions: All versions, by number.
@@ -132,22 +135,29 @@ class RetentionPolicy(Composable, abc.ABC):
         3  version_3  kept: newest version (guard)
         """
         ordered = sorted(versions, key=operator.attrgetter("number"))
-        reasons = dict.fromkeys([version.number for version in ordered], _REMOVED)
+        numbers = [version.number for version in ordered]
+        reasons = dict.fromkeys(numbers, _REMOVED)
         if len(reasons) != len(ordered):
             raise ValueError(
                 "`versions` must have numbers of their own. "
-                f"Received: {listing(version.number for version in ordered)}. "
+                f"Received: {listing(numbers)}. "
                 "Plan each store by itself."
             )
-        kept: dict[int, tuple[str, ...]] = {}
-        for number, reason in self._claims(ordered):
-            kept[number] = (*kept.get(number, ()), reason)
+        kept: dict[int, Reasons] = {}
+        for claim in self._claims(ordered):
+            if kept:
+                for number, why in claim.items():
+                    kept[number] = kept.get(number, ()) + why
+            else:
+                kept.update(claim)
         for number, reason in _guarded(ordered, frozenset(in_use), kept):
             kept[number] = (*kept.get(number, ()), reason)
         reasons.update(kept)
+        # Loops over all versions of a store, each as cheap as Python has it.
+        stays = [number in kept for number in numbers]
         return Plan(
-            keep=tuple([v for v in ordered if v.number in kept]),
-            remove=tuple([v for v in ordered if v.number not in kept]),
+            keep=tuple(itertools.compress(ordered, stays)),
+            remove=tuple(itertools.compress(ordered, map(operator.not_, stays))),
             reasons=FrozenMapping(reasons),
         )
 
@@ -194,10 +204,12 @@ class RetentionRule(RetentionPolicy):
             versions: All versions, by number.
         """
 
-    def _claims(self, versions: Sequence[Version]) -> Iterator[tuple[int, str]]:
+    def _claims(self, versions: Sequence[Version]) -> Iterator[Mapping[int, Reasons]]:
         rule = repr(self)
-        for number, why in self._wanted(versions).items():
-            yield number, f"kept: {why} ({rule})"
+        wanted = self._wanted(versions)
+        # A rule often has the same words for thousands of versions.
+        texts = {why: (f"kept: {why} ({rule})",) for why in set(wanted.values())}
+        yield {number: texts[why] for number, why in wanted.items()}
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -254,7 +266,7 @@ class KeepAny(Composite, RetentionPolicy):
         *most, last = [rule.explanation for rule in self.rules]
         return f"{', '.join(most)}, and {last}"
 
-    def _claims(self, versions: Sequence[Version]) -> Iterator[tuple[int, str]]:
+    def _claims(self, versions: Sequence[Version]) -> Iterator[Mapping[int, Reasons]]:
         for rule in self.rules:
             yield from rule._claims(versions)
 
