@@ -5,14 +5,18 @@ it is comes from the ledger where a line speaks of it, so that no manifest need
 be opened, and from its manifest otherwise. Reading takes no lock.
 """
 
+import bisect
 import contextlib
 import dataclasses
+import operator
 import os
 import threading
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
-from keras_versioned_ckpt import _atomic, _names, _strict_json, _wire, ledger
+from keras_versioned_ckpt import _atomic, _names, _strict_json, _wire
+from keras_versioned_ckpt._following import Following
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import shown
 from keras_versioned_ckpt.errors import (
@@ -24,6 +28,7 @@ from keras_versioned_ckpt.errors import (
 from keras_versioned_ckpt.records import HistoryEntry, Version
 
 _MAX_TAG_BYTES = 4096
+_number = operator.attrgetter("number")
 _MISSING = "its directory is missing: something other than this package removed it"
 
 
@@ -38,50 +43,77 @@ class Catalog:
     def __init__(self, layout: Layout, store_id: str | None) -> None:
         self._layout = layout
         self._store_id = store_id
+        self._ledger = Following(layout)
+        # As of the last listing: the names of all directories, those among them of
+        # which the ledger does not speak, and the versions.
+        self._names: frozenset[str] = frozenset()
+        self._unknown: frozenset[str] = frozenset()
+        self._there: dict[str, Version] = {}
+        self._ordered: tuple[Version, ...] = ()
         self._manifests: dict[str, tuple[tuple[int, ...], Version | None]] = {}
         # The callback commits on a thread of its own while others may ask.
         self._lock = threading.RLock()
-        self._forget_ledger()
 
     def versions(self) -> tuple[Version, ...]:
         """Returns the versions that are there, by number, with path and tags."""
         with self._lock:
-            self._read_ledger()
-            directories = self._directories()
+            self._ledger.read()
+            names = self._directories()
             # Names may be used again: what the ledger said before the listing may
             # be of another version than the one that was listed.
-            while self._read_ledger():
-                directories = self._directories()
-            found = [
-                version
-                for name in directories
-                if (version := self._live.get(name) or self._from_manifest(name))
-            ]
-            for name in self._manifests.keys() - set(directories):
-                del self._manifests[name]
-            tags: dict[int, list[str]] = {}
-            for tag, number in self.tag_numbers().items():
-                tags.setdefault(number, []).append(tag)
-            return tuple(
-                dataclasses.replace(version, tags=tuple(tags[version.number]))
-                if version.number in tags
-                else version
-                for version in sorted(found, key=lambda version: version.number)
-            )
+            while self._ledger.read():
+                names = self._directories()
+            self._take_in(names)
+            return self._tagged(self._ordered)
+
+    def _take_in(self, names: frozenset[str]) -> None:
+        """Brings what was listed up to date, looking only at what is not as it was."""
+        live, touched = self._ledger.live, self._ledger.touched
+        came, gone = names - self._names, self._names - names
+        if not (came or gone or touched or self._unknown):
+            return
+        there = self._there.copy()
+        for name in gone:
+            there.pop(name, None)
+            self._manifests.pop(name, None)
+        suspects = (self._unknown | came | touched) & names
+        unknown = suspects - live.keys()
+        for name in sorted(suspects):
+            version = self._from_manifest(name) if name in unknown else live[name]
+            if version is None:
+                there.pop(name, None)
+            else:
+                there[name] = version
+        self._ordered = tuple(sorted(there.values(), key=_number))
+        self._names, self._unknown, self._there = names, unknown, there
+        touched.clear()
+
+    def _tagged(self, ordered: tuple[Version, ...]) -> tuple[Version, ...]:
+        """Returns the versions, given by number, with the tags that are on them."""
+        tags: dict[int, list[str]] = {}
+        for tag, number in self.tag_numbers().items():
+            tags.setdefault(number, []).append(tag)
+        versions = list(ordered)
+        for number in tags:
+            start = bisect.bisect_left(ordered, number, key=_number)
+            end = bisect.bisect_right(ordered, number, key=_number)
+            for i in range(start, end):
+                versions[i] = dataclasses.replace(versions[i], tags=tuple(tags[number]))
+        return tuple(versions)
 
     def history(self) -> tuple[HistoryEntry, ...]:
         """Returns every version that ever was, by number, with why it is gone."""
         with self._lock:
             # In this order: what others commit or remove meanwhile must not look as
             # if nobody had recorded it.
-            self._read_ledger()
-            committed = dict(self._committed)
+            self._ledger.read()
+            committed = dict(self._ledger.committed)
             there = {version.number: version for version in self.versions()}
-            self._read_ledger()
+            self._ledger.read()
             entries = [HistoryEntry(version=version) for version in there.values()]
             for number, version in committed.items():
                 if number not in there:
-                    removal = self._removed.get(number)
+                    removal = self._ledger.removed.get(number)
                     entries.append(
                         HistoryEntry(
                             version=version,
@@ -90,18 +122,37 @@ class Catalog:
                             policy=removal.policy if removal else "",
                         )
                     )
-            return tuple(sorted(entries, key=lambda entry: entry.number))
+            return tuple(sorted(entries, key=_number))
 
-    def unrecorded(self, versions: tuple[Version, ...]) -> list[Version]:
-        """Returns those of `versions` that the ledger does not know to be there."""
-        with self._lock:
-            return [v for v in versions if v.name not in self._live]
+    @property
+    def unknown(self) -> frozenset[str]:
+        """The directories that `versions` found and the ledger does not speak of."""
+        return self._unknown
 
-    def last_number(self, versions: tuple[Version, ...]) -> int:
-        """Returns the highest number ever used, also by versions that are gone."""
+    def unrecorded(self, names: Iterable[str]) -> list[Version]:
+        """Returns the versions among what is in the store that the ledger lacks."""
         with self._lock:
-            seen = (version.number for version in versions)
-            return max([0, *seen, *self._committed, *self._removed])
+            self._ledger.read()
+            live = self._ledger.live
+            found = [
+                self._from_manifest(name)
+                for name in names
+                if name not in live and _atomic.is_directory(self._layout.root / name)
+            ]
+            return sorted(filter(None, found), key=_number)
+
+    def recorded(self, number: int) -> tuple[Version, ...]:
+        """Returns the version with this number, if the ledger knows one."""
+        with self._lock:
+            self._ledger.read()
+            version = self._ledger.committed.get(number)
+            return self._tagged((version,) if version else ())
+
+    def last_number(self) -> int:
+        """Returns the highest number that the ledger knows of, be it gone or not."""
+        with self._lock:
+            self._ledger.read()
+            return self._ledger.last_number
 
     def tag_numbers(self) -> dict[str, int]:
         """Returns the number that each tag stands for, be it there or not.
@@ -111,14 +162,14 @@ class Catalog:
         """
         tags = self._read_tags()
         for tag, number in tags.items():
-            if number is None and tag not in self._tagged:
+            if number is None and tag not in self._ledger.tagged:
                 raise StoreError(
                     f"The tag {shown(tag)} cannot be read, and the ledger does not "
                     f"know it. Remove {self._layout.tags / tag} and tag the version "
                     "again."
                 )
         return {
-            tag: self._tagged[tag] if number is None else number
+            tag: self._ledger.tagged[tag] if number is None else number
             for tag, number in tags.items()
         }
 
@@ -129,7 +180,7 @@ class Catalog:
     @property
     def damaged_lines(self) -> int:
         """How many lines of the ledger could not be read."""
-        return self._damaged_lines
+        return self._ledger.damaged_lines
 
     def _read_tags(self) -> dict[str, int | None]:
         """Returns what the file of each tag says, `None` where it is damaged."""
@@ -145,18 +196,15 @@ class Catalog:
                     tags[name] = _read_tag(self._layout.tags / name)
         return tags
 
-    def _directories(self) -> list[str]:
-        """Returns the names in the store that may be those of versions."""
+    def _directories(self) -> frozenset[str]:
+        """Returns the names of all directories in the store, also the user's own."""
         try:
             with os.scandir(self._layout.root) as entries:
-                return [
-                    entry.name
-                    for entry in entries
-                    if not entry.name.startswith(".")
-                    and entry.is_dir(follow_symlinks=False)
-                ]
+                return frozenset(
+                    [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+                )
         except FileNotFoundError:
-            return []
+            return frozenset()
 
     def _from_manifest(self, name: str) -> Version | None:
         """Reads a directory that the ledger does not speak of.
@@ -194,68 +242,6 @@ class Catalog:
             )
         self._manifests[name] = (file, version)
         return version
-
-    def _forget_ledger(self) -> None:
-        self._ledger_inode = -1
-        self._ledger_offset = 0
-        self._damaged_lines = 0
-        self._committed: dict[int, Version] = {}
-        self._removed: dict[int, ledger.Removed] = {}
-        self._live: dict[str, Version] = {}
-        self._tagged: dict[str, int] = {}
-
-    def _read_ledger(self) -> bool:
-        """Takes in what was appended to the ledger since the last time.
-
-        Returns:
-            Whether there was anything.
-        """
-        try:
-            with _atomic.open_regular(self._layout.ledger) as file:
-                status = os.fstat(file.fileno())
-                if (
-                    status.st_ino != self._ledger_inode
-                    or status.st_size < self._ledger_offset
-                ):
-                    self._forget_ledger()
-                    self._ledger_inode = status.st_ino
-                file.seek(self._ledger_offset)
-                data = file.read(status.st_size - self._ledger_offset) or b""
-        except FileNotFoundError:
-            self._forget_ledger()
-            return False
-        except _atomic.NotRegularError as error:
-            raise UnsafeVersionError(
-                f"{self._layout.ledger} is not a regular file"
-            ) from error
-        # What follows the last newline may still be in the writing.
-        complete = data.rfind(b"\n") + 1
-        self._ledger_offset += complete
-        for line in data[:complete].splitlines():
-            try:
-                self._apply(ledger.decode(line))
-            except ValueError:
-                # A line torn by a crash. The manifest still has the facts; the
-                # count is what `verify` reports.
-                self._damaged_lines += 1
-        return complete > 0
-
-    def _apply(self, event: ledger.Event) -> None:
-        if isinstance(event, ledger.Committed):
-            path = self._layout.root / event.version.name
-            version = dataclasses.replace(event.version, path=path)
-            self._committed[version.number] = version
-            self._removed.pop(version.number, None)
-            self._live[version.name] = version
-        elif isinstance(event, ledger.Removed):
-            self._removed[event.number] = event
-            gone = self._committed.get(event.number)
-            if gone and self._live.get(gone.name, gone).number == event.number:
-                self._live.pop(gone.name, None)
-        elif event.number is None:
-            self._tagged.pop(event.tag, None)
-        else:
-            self._tagged[event.tag] = event.number
 
 
 def _read_tag(path: Path) -> int | None:

@@ -52,7 +52,9 @@ def commit(
             for tag in tags:
                 _tagging.put(room, tag, version.number)
             # Under the lock, for another process may prune it right after.
-            version = room.resolve(version.number, room.catalog.versions())
+            version = room.resolve(
+                version.number, room.catalog.recorded(version.number)
+            )
     except (OSError, CheckpointError, ValueError, TypeError) as error:
         what = f"Saving {name} in {room.layout.root} failed: {_cause(error)}."
         if staged.committed:
@@ -71,14 +73,15 @@ def _numbered_and_named(
     room: Room, staged: Staged, naming: NamingPolicy, facts: Mapping[str, Any]
 ) -> Version:
     """Gives the next number, and a name that nothing in the store has."""
+    names = os.listdir(room.layout.root)
+    room.reconcile(names)
     provisional = Version(
-        number=room.catalog.last_number(room.reconciled()) + 1,
+        number=room.catalog.last_number() + 1,
         created=datetime.now(UTC),
         size_bytes=sum(file.size for file in staged.files.values()),
         **facts,
     )
-    taken = {_names.fold(entry) for entry in os.listdir(room.layout.root)}
-    name = unique_name(naming.name(provisional), taken)
+    name = unique_name(naming.name(provisional), _names.folded(names))
     return dataclasses.replace(provisional, name=name)
 
 

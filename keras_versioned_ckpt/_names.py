@@ -7,6 +7,7 @@ unique also where the file system does not tell upper from lower case.
 """
 
 import re
+from collections.abc import Iterable
 
 MAX_LENGTH = 128
 
@@ -42,3 +43,9 @@ def why_not(name: object) -> str | None:
 def fold(name: str) -> str:
     """Returns the form under which two names are the same where case does not count."""
     return name.casefold()
+
+
+def folded(names: Iterable[str]) -> frozenset[str]:
+    """Returns the folded forms of names, be they valid or not, without a `/` in any."""
+    # All at once: a store can have thousands.
+    return frozenset(fold("/".join(names)).split("/"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from keras_versioned_ckpt import _atomic, _catalog, _founding, ledger
@@ -84,9 +84,17 @@ class Room:
     def reconciled(self) -> tuple[Version, ...]:
         """Lists afresh and tells the ledger what it does not know; needs the lock."""
         versions = self.catalog.versions()
-        if unknown := self.catalog.unrecorded(versions):
-            self.record(*(ledger.Committed(version) for version in unknown))
+        self.reconcile(self.catalog.unknown)
         return versions
+
+    def reconcile(self, names: Iterable[str]) -> None:
+        """Tells the ledger of versions that it does not know; needs the lock.
+
+        Args:
+            names: What is in the store's directory.
+        """
+        if unknown := self.catalog.unrecorded(names):
+            self.record(*map(ledger.Committed, unknown))
 
     def record(self, *events: ledger.Event) -> None:
         """Appends to the ledger; needs the lock."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_versioned_ckpt._messages import escaped, listing, shown
-from keras_versioned_ckpt._names import MAX_LENGTH, fold, why_not
+from keras_versioned_ckpt._names import MAX_LENGTH, fold, folded, why_not
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,13 @@ def test_a_portable_name_is_allowed(name):
 def test_another_name_is_refused_with_the_reason(name, why):
     """The reason is the end of a sentence that begins with the argument."""
     assert why in why_not(name)
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="/"), min_size=1)))
+def test_many_names_fold_as_each_does(names):
+    """Whatever stands in a directory, also what could be no name of a version."""
+    assert folded(names) >= {fold(name) for name in names}
+    assert folded(names) - {""} <= {fold(name) for name in names}
 
 
 def test_names_are_the_same_where_case_does_not_count():

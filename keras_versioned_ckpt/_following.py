@@ -1,0 +1,101 @@
+"""What the ledger of a store says, kept up to date by reading only what is new."""
+
+import dataclasses
+import os
+
+from keras_versioned_ckpt import _atomic, ledger
+from keras_versioned_ckpt._layout import Layout
+from keras_versioned_ckpt.errors import UnsafeVersionError
+from keras_versioned_ckpt.records import Version
+
+
+class Following:
+    """The ledger of one store, as far as it was read.
+
+    Args:
+        layout: The store's paths.
+
+    Attributes:
+        committed: Every version that a line speaks of, by number.
+        removed: What the lines say of removals, by number.
+        live: The version that stands under each name, if its directory is there.
+        tagged: The number that each tag is on.
+        last_number: The highest number that a line speaks of.
+        damaged_lines: How many lines could not be read.
+        touched: Names of which lines were read; whoever has seen to them takes
+            them out.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self.live: dict[str, Version] = {}
+        self.touched: set[str] = set()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._inode = -1
+        self._offset = 0
+        self.touched |= self.live.keys()
+        self.committed: dict[int, Version] = {}
+        self.removed: dict[int, ledger.Removed] = {}
+        self.live = {}
+        self.tagged: dict[str, int] = {}
+        self.last_number = 0
+        self.damaged_lines = 0
+
+    def read(self) -> bool:
+        """Takes in what was appended since the last time.
+
+        Returns:
+            Whether there was anything.
+
+        Raises:
+            UnsafeVersionError: If the ledger is a link or anything but a file.
+        """
+        try:
+            with _atomic.open_regular(self._layout.ledger) as file:
+                status = os.fstat(file.fileno())
+                if status.st_ino != self._inode or status.st_size < self._offset:
+                    self._forget()
+                    self._inode = status.st_ino
+                file.seek(self._offset)
+                data = file.read(status.st_size - self._offset) or b""
+        except FileNotFoundError:
+            self._forget()
+            return False
+        except _atomic.NotRegularError as error:
+            raise UnsafeVersionError(
+                f"{self._layout.ledger} is not a regular file"
+            ) from error
+        # What follows the last newline may still be in the writing.
+        complete = data.rfind(b"\n") + 1
+        self._offset += complete
+        for line in data[:complete].splitlines():
+            try:
+                self._apply(ledger.decode(line))
+            except ValueError:
+                # A line torn by a crash. The manifest still has the facts; the
+                # count is what `verify` reports.
+                self.damaged_lines += 1
+        return complete > 0
+
+    def _apply(self, event: ledger.Event) -> None:
+        if isinstance(event, ledger.Committed):
+            path = self._layout.root / event.version.name
+            version = dataclasses.replace(event.version, path=path)
+            self.committed[version.number] = version
+            self.removed.pop(version.number, None)
+            self.live[version.name] = version
+            self.touched.add(version.name)
+            self.last_number = max(self.last_number, version.number)
+        elif isinstance(event, ledger.Removed):
+            self.removed[event.number] = event
+            self.last_number = max(self.last_number, event.number)
+            gone = self.committed.get(event.number)
+            if gone and self.live.get(gone.name, gone).number == event.number:
+                self.live.pop(gone.name, None)
+                self.touched.add(gone.name)
+        elif event.number is None:
+            self.tagged.pop(event.tag, None)
+        else:
+            self.tagged[event.tag] = event.number
