@@ -5,17 +5,14 @@ it is comes from the ledger where a line speaks of it, so that no manifest need
 be opened, and from its manifest otherwise. Reading takes no lock.
 """
 
-import bisect
-import contextlib
 import dataclasses
 import operator
 import os
 import threading
 import warnings
 from collections.abc import Iterable
-from pathlib import Path
 
-from keras_versioned_ckpt import _atomic, _names, _strict_json, _wire
+from keras_versioned_ckpt import _atomic, _names, _tags
 from keras_versioned_ckpt._following import Following
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import shown
@@ -23,11 +20,9 @@ from keras_versioned_ckpt.errors import (
     CheckpointError,
     CheckpointWarning,
     StoreError,
-    UnsafeVersionError,
 )
 from keras_versioned_ckpt.records import HistoryEntry, Version
 
-_MAX_TAG_BYTES = 4096
 _number = operator.attrgetter("number")
 _MISSING = "its directory is missing: something other than this package removed it"
 
@@ -64,7 +59,7 @@ class Catalog:
             while self._ledger.read():
                 names = self._directories()
             self._take_in(names)
-            return self._tagged(self._ordered)
+            return _tags.put_on(self._ordered, self.tag_numbers())
 
     def _take_in(self, names: frozenset[str]) -> None:
         """Brings what was listed up to date, looking only at what is not as it was."""
@@ -87,19 +82,6 @@ class Catalog:
         self._ordered = tuple(sorted(there.values(), key=_number))
         self._names, self._unknown, self._there = names, unknown, there
         touched.clear()
-
-    def _tagged(self, ordered: tuple[Version, ...]) -> tuple[Version, ...]:
-        """Returns the versions, given by number, with the tags that are on them."""
-        tags: dict[int, list[str]] = {}
-        for tag, number in self.tag_numbers().items():
-            tags.setdefault(number, []).append(tag)
-        versions = list(ordered)
-        for number in tags:
-            start = bisect.bisect_left(ordered, number, key=_number)
-            end = bisect.bisect_right(ordered, number, key=_number)
-            for i in range(start, end):
-                versions[i] = dataclasses.replace(versions[i], tags=tuple(tags[number]))
-        return tuple(versions)
 
     def history(self) -> tuple[HistoryEntry, ...]:
         """Returns every version that ever was, by number, with why it is gone."""
@@ -146,7 +128,7 @@ class Catalog:
         with self._lock:
             self._ledger.read()
             version = self._ledger.committed.get(number)
-            return self._tagged((version,) if version else ())
+            return _tags.put_on((version,) if version else (), self.tag_numbers())
 
     def last_number(self) -> int:
         """Returns the highest number that the ledger knows of, be it gone or not."""
@@ -160,7 +142,7 @@ class Catalog:
         A tag protects its version, so that one whose file is damaged is taken
         from the ledger, and is an error where the ledger has no memory of it.
         """
-        tags = self._read_tags()
+        tags = _tags.read(self._layout)
         for tag, number in tags.items():
             if number is None and tag not in self._ledger.tagged:
                 raise StoreError(
@@ -175,26 +157,14 @@ class Catalog:
 
     def damaged_tags(self) -> list[str]:
         """Returns the tags whose files cannot be read."""
-        return [tag for tag, number in self._read_tags().items() if number is None]
+        return [
+            tag for tag, number in _tags.read(self._layout).items() if number is None
+        ]
 
     @property
     def damaged_lines(self) -> int:
         """How many lines of the ledger could not be read."""
         return self._ledger.damaged_lines
-
-    def _read_tags(self) -> dict[str, int | None]:
-        """Returns what the file of each tag says, `None` where it is damaged."""
-        tags: dict[str, int | None] = {}
-        try:
-            names = sorted(os.listdir(self._layout.tags))
-        except FileNotFoundError:
-            return {}
-        for name in names:
-            if _names.why_not(name) is None:
-                # One that is gone was taken off since the listing.
-                with contextlib.suppress(FileNotFoundError):
-                    tags[name] = _read_tag(self._layout.tags / name)
-        return tags
 
     def _directories(self) -> frozenset[str]:
         """Returns the names of all directories in the store, also the user's own."""
@@ -242,23 +212,3 @@ class Catalog:
             )
         self._manifests[name] = (file, version)
         return version
-
-
-def _read_tag(path: Path) -> int | None:
-    """Reads the number in a tag's file; `None` where it is damaged."""
-    try:
-        data = _atomic.read_bytes(path, _MAX_TAG_BYTES)
-    except _atomic.NotRegularError as error:
-        raise UnsafeVersionError(
-            f"The tag {shown(path.name)} is not a regular file. "
-            f"Nothing behind it is touched; remove {path} to go on."
-        ) from error
-    try:
-        return _wire.count(_strict_json.loads(data, _MAX_TAG_BYTES)["number"])
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-def tag_record(number: int) -> bytes:
-    """Returns what the file of a tag holds."""
-    return _strict_json.dumps({"number": number})

@@ -16,6 +16,7 @@ from keras_versioned_ckpt import (
     _names,
     _removal,
     _staging,
+    _tags,
     ledger,
 )
 from keras_versioned_ckpt import manifest as manifests
@@ -214,7 +215,7 @@ def _mend_tag(
 ) -> str:
     number = catalog.tag_numbers()[tag]
     if number in there:
-        _atomic.replace(layout.tags / tag, _catalog.tag_record(number))
+        _atomic.replace(layout.tags / tag, _tags.record(number))
         return "written anew from the ledger"
     (layout.tags / tag).unlink()
     _atomic.sync_directory(layout.tags)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from keras_versioned_ckpt import _atomic, _catalog, ledger
+from keras_versioned_ckpt import _atomic, _tags, ledger
 from keras_versioned_ckpt._messages import listing, shown
 from keras_versioned_ckpt._room import Room
 from keras_versioned_ckpt.errors import VersionNotFoundError
@@ -20,7 +20,7 @@ def check_tag(tag: object) -> None:
 
 def put(room: Room, tag: str, number: int) -> None:
     """Puts a tag on a version that is there; needs the lock."""
-    _atomic.replace(room.layout.tags / tag, _catalog.tag_record(number))
+    _atomic.replace(room.layout.tags / tag, _tags.record(number))
     room.record(ledger.TagMoved(tag, number, datetime.now(UTC)))
 
 

@@ -1,0 +1,72 @@
+"""Which tag is on which number, as the files of the tags say."""
+
+import bisect
+import contextlib
+import dataclasses
+import operator
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from keras_versioned_ckpt import _atomic, _names, _strict_json, _wire
+from keras_versioned_ckpt._layout import Layout
+from keras_versioned_ckpt._messages import shown
+from keras_versioned_ckpt.errors import UnsafeVersionError
+from keras_versioned_ckpt.records import Version
+
+_MAX_BYTES = 4096
+_number = operator.attrgetter("number")
+
+
+def record(number: int) -> bytes:
+    """Returns what the file of a tag holds."""
+    return _strict_json.dumps({"number": number})
+
+
+def read(layout: Layout) -> dict[str, int | None]:
+    """Returns what the file of each tag says, `None` where it is damaged.
+
+    Raises:
+        UnsafeVersionError: If one is a link or anything but a file.
+    """
+    tags: dict[str, int | None] = {}
+    try:
+        names = sorted(os.listdir(layout.tags))
+    except FileNotFoundError:
+        return {}
+    for name in names:
+        if _names.why_not(name) is None:
+            # One that is gone was taken off since the listing.
+            with contextlib.suppress(FileNotFoundError):
+                tags[name] = _read(layout.tags / name)
+    return tags
+
+
+def put_on(
+    ordered: tuple[Version, ...], numbers: Mapping[str, int]
+) -> tuple[Version, ...]:
+    """Returns versions, given by number, with the tags that are on them."""
+    tags: dict[int, list[str]] = {}
+    for tag, number in numbers.items():
+        tags.setdefault(number, []).append(tag)
+    versions = list(ordered)
+    for number in tags:
+        start = bisect.bisect_left(ordered, number, key=_number)
+        end = bisect.bisect_right(ordered, number, key=_number)
+        for i in range(start, end):
+            versions[i] = dataclasses.replace(versions[i], tags=tuple(tags[number]))
+    return tuple(versions)
+
+
+def _read(path: Path) -> int | None:
+    try:
+        data = _atomic.read_bytes(path, _MAX_BYTES)
+    except _atomic.NotRegularError as error:
+        raise UnsafeVersionError(
+            f"The tag {shown(path.name)} is not a regular file. "
+            f"Nothing behind it is touched; remove {path} to go on."
+        ) from error
+    try:
+        return _wire.count(_strict_json.loads(data, _MAX_BYTES)["number"])
+    except (ValueError, TypeError, KeyError):
+        return None
