@@ -5,16 +5,20 @@ it is comes from the ledger where a line speaks of it, so that no manifest need
 be opened, and from its manifest otherwise. Reading takes no lock.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import operator
 import os
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_versioned_ckpt import _atomic, _names, _tags
 from keras_versioned_ckpt._following import Following
-from keras_versioned_ckpt._layout import Layout
+from keras_versioned_ckpt._layout import MANIFEST, Layout
 from keras_versioned_ckpt._messages import shown
 from keras_versioned_ckpt.errors import (
     CheckpointError,
@@ -23,6 +27,13 @@ from keras_versioned_ckpt.errors import (
 )
 from keras_versioned_ckpt.records import HistoryEntry, Version
 
+if TYPE_CHECKING:
+    from keras_versioned_ckpt._brief import Brief
+
+# A shorter ledger is read line by line as fast as its index would be.
+_LONG_BYTES = 256 * 1024
+# How many lines may follow those that the index is about, at the least.
+_MOST_BEHIND = 32
 _number = operator.attrgetter("number")
 _MISSING = "its directory is missing: something other than this package removed it"
 
@@ -46,6 +57,7 @@ class Catalog:
         self._there: dict[str, Version] = {}
         self._ordered: tuple[Version, ...] = ()
         self._manifests: dict[str, tuple[tuple[int, ...], Version | None]] = {}
+        self._brief: Brief | None = None
         # The callback commits on a thread of its own while others may ask.
         self._lock = threading.RLock()
 
@@ -60,6 +72,34 @@ class Catalog:
                 names = self._directories()
             self._take_in(names)
             return _tags.put_on(self._ordered, self.tag_numbers())
+
+    def latest(self) -> Version | None:
+        """Returns the newest version, if that needs no list of all."""
+        return self._in_short(lambda brief: brief.latest())
+
+    def best(self, monitor: str | None, mode: str | None) -> Version | None:
+        """Returns the best version by a metric, if that needs no list of all.
+
+        Args:
+            monitor: The metric, or `None` for the one that was recorded last.
+            mode: `"min"` or `"max"`, or `None` for what was recorded last.
+        """
+        return self._in_short(lambda brief: brief.best(monitor, mode))
+
+    def _in_short(self, ask: Callable[[Brief], Version | None]) -> Version | None:
+        with self._lock:
+            if self._ledger.lines or _size(self._layout.ledger) < _LONG_BYTES:
+                self._brief = None  # all lines are known, or soon read
+                return None
+            # Imported here: a ledger is seldom that long.
+            from keras_versioned_ckpt import _brief
+
+            self._brief = self._brief or _brief.begun(self._layout)
+            found = ask(self._brief) if self._brief else None
+            # A tag that is damaged is known to the ledger.
+            if found is None or self.damaged_tags():
+                return None
+            return _tags.put_on((found,), self.tag_numbers())[0]
 
     def _take_in(self, names: frozenset[str]) -> None:
         """Brings what was listed up to date, looking only at what is not as it was."""
@@ -136,6 +176,33 @@ class Catalog:
             self._ledger.read()
             return self._ledger.last_number
 
+    def new_index(self) -> bytes | None:
+        """Returns the index of the ledger where a new one is due; needs the lock.
+
+        That is where reading the lines behind the old one would take longer than to
+        ask in short can save.
+        """
+        with self._lock:
+            following = self._ledger
+            if following.lines:
+                following.read()
+            behind = following.lines - following.indexed
+            if following.offset < _LONG_BYTES or behind < max(
+                _MOST_BEHIND, following.lines // 256
+            ):
+                return None
+            from keras_versioned_ckpt import _index
+
+            following.indexed = following.lines
+            index = _index.made(
+                following.live.values(),
+                following.places,
+                last_number=following.last_number,
+                ledger_bytes=following.offset,
+                ledger_crc32=following.crc32,
+            )
+            return _index.encode(index) if index else None
+
     def tag_numbers(self) -> dict[str, int]:
         """Returns the number that each tag stands for, be it there or not.
 
@@ -183,20 +250,19 @@ class Catalog:
         cannot be read is not a version either, but may have been one. What was
         read is remembered for as long as the file is the same.
         """
-        # Imported here: opening a store must be fast, and mostly needs no manifest.
-        from keras_versioned_ckpt import _integrity
-        from keras_versioned_ckpt import manifest as manifests
-
         path = self._layout.root / name
         if _names.why_not(name) is not None:
             return None
         try:
-            status = (path / manifests.FILENAME).lstat()
+            status = (path / MANIFEST).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return None
         file = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
         if name in self._manifests and self._manifests[name][0] == file:
             return self._manifests[name][1]
+        # Imported here: opening a store must be fast, and mostly reads no manifest.
+        from keras_versioned_ckpt import _integrity
+
         version = None
         try:
             manifest = _integrity.read_manifest(path, self._store_id)
@@ -212,3 +278,10 @@ class Catalog:
             )
         self._manifests[name] = (file, version)
         return version
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import zlib
 
 from keras_versioned_ckpt import _atomic, ledger
 from keras_versioned_ckpt._layout import Layout
@@ -22,6 +23,11 @@ class Following:
         tagged: The number that each tag is on.
         last_number: The highest number that a line speaks of.
         damaged_lines: How many lines could not be read.
+        lines: How many lines were read.
+        offset: How many bytes these are.
+        crc32: Their checksum.
+        indexed: How many lines the index was about that was last made of them.
+        places: Where the line about each version in `live` begins, by name.
         touched: Names of which lines were read; whoever has seen to them takes
             them out.
     """
@@ -34,11 +40,15 @@ class Following:
 
     def _forget(self) -> None:
         self._inode = -1
-        self._offset = 0
+        self.offset = 0
+        self.crc32 = 0
+        self.lines = 0
+        self.indexed = 0
         self.touched |= self.live.keys()
         self.committed: dict[int, Version] = {}
         self.removed: dict[int, ledger.Removed] = {}
         self.live = {}
+        self.places: dict[str, int] = {}
         self.tagged: dict[str, int] = {}
         self.last_number = 0
         self.damaged_lines = 0
@@ -55,11 +65,11 @@ class Following:
         try:
             with _atomic.open_regular(self._layout.ledger) as file:
                 status = os.fstat(file.fileno())
-                if status.st_ino != self._inode or status.st_size < self._offset:
+                if status.st_ino != self._inode or status.st_size < self.offset:
                     self._forget()
                     self._inode = status.st_ino
-                file.seek(self._offset)
-                data = file.read(status.st_size - self._offset) or b""
+                file.seek(self.offset)
+                data = file.read(status.st_size - self.offset) or b""
         except FileNotFoundError:
             self._forget()
             return False
@@ -68,24 +78,27 @@ class Following:
                 f"{self._layout.ledger} is not a regular file"
             ) from error
         # What follows the last newline may still be in the writing.
-        complete = data.rfind(b"\n") + 1
-        self._offset += complete
-        for line in data[:complete].splitlines():
+        data = data[: data.rfind(b"\n") + 1]
+        for line in data.splitlines(keepends=True):
             try:
-                self._apply(ledger.decode(line))
+                self._apply(ledger.decode(line), self.offset)
             except ValueError:
                 # A line torn by a crash. The manifest still has the facts; the
                 # count is what `verify` reports.
                 self.damaged_lines += 1
-        return complete > 0
+            self.lines += 1
+            self.offset += len(line)
+            self.crc32 = zlib.crc32(line, self.crc32)
+        return bool(data)
 
-    def _apply(self, event: ledger.Event) -> None:
+    def _apply(self, event: ledger.Event, place: int) -> None:
         if isinstance(event, ledger.Committed):
             path = self._layout.root / event.version.name
             version = dataclasses.replace(event.version, path=path)
             self.committed[version.number] = version
             self.removed.pop(version.number, None)
             self.live[version.name] = version
+            self.places[version.name] = place
             self.touched.add(version.name)
             self.last_number = max(self.last_number, version.number)
         elif isinstance(event, ledger.Removed):
@@ -94,6 +107,7 @@ class Following:
             gone = self.committed.get(event.number)
             if gone and self.live.get(gone.name, gone).number == event.number:
                 self.live.pop(gone.name, None)
+                self.places.pop(gone.name, None)
                 self.touched.add(gone.name)
         elif event.number is None:
             self.tagged.pop(event.tag, None)

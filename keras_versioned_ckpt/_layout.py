@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
+#: The file in each version that says what the version is.
+MANIFEST = "manifest.json"
+
 
 class Layout(NamedTuple):
     """The paths of a store; asking for one touches no disk."""
@@ -23,6 +26,11 @@ class Layout(NamedTuple):
     def ledger(self) -> Path:
         """What happened, in order."""
         return self.room / "ledger.jsonl"
+
+    @property
+    def ledger_index(self) -> Path:
+        """What `latest` and `best` need of a long ledger."""
+        return self.room / "ledger.index"
 
     @property
     def tags(self) -> Path:

@@ -112,6 +112,13 @@ def recorded_monitor(newest_first: Iterable[Version]) -> str | None:
     return found
 
 
+def said_mode(version: Version, monitor: str) -> str | None:
+    """Returns which direction of a metric is better, if the version recorded it."""
+    mode = version.mode if version.monitor == monitor else None
+    mode = mode or version.modes.get(monitor)
+    return mode if mode in MODES else None
+
+
 def recorded_mode(newest_first: Iterable[Version], monitor: str) -> str:
     """Returns the direction of a metric that the newest version recorded.
 
@@ -119,9 +126,7 @@ def recorded_mode(newest_first: Iterable[Version], monitor: str) -> str:
         ValueError: If none did, and the metric is not a loss; `mode=` settles it.
     """
     for version in newest_first:
-        mode = version.mode if version.monitor == monitor else None
-        mode = mode or version.modes.get(monitor)
-        if mode in MODES:
+        if mode := said_mode(version, monitor):
             return mode
     # What training itself minimizes, whatever the loss function.
     if monitor in ("loss", "val_loss"):

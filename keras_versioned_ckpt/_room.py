@@ -65,6 +65,10 @@ class Room:
                 self.catalog = _catalog.Catalog(self.layout, store_id)
             with locked(self.layout.lock):
                 yield store_id
+                if (index := self.catalog.new_index()) is not None:
+                    # It saves time, and nothing else depends on it.
+                    with contextlib.suppress(OSError):
+                        _atomic.replace(self.layout.ledger_index, index)
 
     def reading(self) -> contextlib.AbstractContextManager[None]:
         """Raises `StoreError` instead of an `OSError` from the block."""

@@ -37,11 +37,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_versioned_ckpt import _names, _strict_json, _wire
+from keras_versioned_ckpt._layout import MANIFEST
 from keras_versioned_ckpt.errors import CorruptVersionError, StoreError
 from keras_versioned_ckpt.records import FrozenMapping, Version
 
 FORMAT = 1
-FILENAME = "manifest.json"
+FILENAME = MANIFEST
 MAX_BYTES = 4 * 1024 * 1024
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)

@@ -160,7 +160,19 @@ class CheckpointStore:
         """
         from keras_versioned_ckpt.selectors import as_selector
 
-        return as_selector(selector).select(self.versions)
+        selector = as_selector(selector)
+        return self._in_short(selector) or selector.select(self.versions)
+
+    def _in_short(self, selector: Selector) -> Version | None:
+        """Returns what a selector picks, if that needs no list of all versions."""
+        from keras_versioned_ckpt.selectors import Best, Latest
+
+        with self._room.reading():
+            if type(selector) is Latest and not selector.earlier:
+                return self._room.catalog.latest()
+            if type(selector) is Best and not selector.earlier:
+                return self._room.catalog.best(selector.monitor, selector.mode)
+        return None
 
     # Saving
 
