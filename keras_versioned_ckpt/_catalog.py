@@ -7,6 +7,7 @@ be opened, and from its manifest otherwise. Reading takes no lock.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import operator
 import os
@@ -55,7 +56,7 @@ class Catalog:
         self._names: frozenset[str] = frozenset()
         self._unknown: frozenset[str] = frozenset()
         self._there: dict[str, Version] = {}
-        self._ordered: tuple[Version, ...] = ()
+        self._ordered: list[Version] = []
         self._manifests: dict[str, tuple[tuple[int, ...], Version | None]] = {}
         self._brief: Brief | None = None
         # The callback commits on a thread of its own while others may ask.
@@ -107,20 +108,23 @@ class Catalog:
         came, gone = names - self._names, self._names - names
         if not (came or gone or touched or self._unknown):
             return
-        there = self._there.copy()
-        for name in gone:
-            there.pop(name, None)
-            self._manifests.pop(name, None)
         suspects = (self._unknown | came | touched) & names
-        unknown = suspects - live.keys()
-        for name in sorted(suspects):
-            version = self._from_manifest(name) if name in unknown else live[name]
-            if version is None:
-                there.pop(name, None)
-            else:
-                there[name] = version
-        self._ordered = tuple(sorted(there.values(), key=_number))
-        self._names, self._unknown, self._there = names, unknown, there
+        unknown = suspects.difference(live)
+        found = [
+            version
+            for name in sorted(suspects)
+            if (version := live.get(name) or self._from_manifest(name))
+        ]
+        # From here on nothing fails, so that what was looked at is looked at once.
+        for name in suspects | gone:
+            if (version := self._there.pop(name, None)) is not None:
+                del self._ordered[_place(self._ordered, version)]
+        for version in sorted(found, key=_number):
+            self._there[version.name] = version
+            bisect.insort(self._ordered, version, key=_number)
+        for name in gone:
+            self._manifests.pop(name, None)
+        self._names, self._unknown = names, unknown
         touched.clear()
 
     def history(self) -> tuple[HistoryEntry, ...]:
@@ -278,6 +282,14 @@ class Catalog:
             )
         self._manifests[name] = (file, version)
         return version
+
+
+def _place(ordered: list[Version], version: Version) -> int:
+    """Returns where a version is in a list that is ordered by number."""
+    i = bisect.bisect_left(ordered, version.number, key=_number)
+    while ordered[i] is not version:
+        i += 1  # two names with one number, in a store that was tampered with
+    return i
 
 
 def _size(path: Path) -> int:

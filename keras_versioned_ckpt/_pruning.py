@@ -64,15 +64,14 @@ def _plan(
     this process, since a version never changes and a damaged one must not take
     the place of a good one.
     """
-    left_out: set[int] = set()
     while True:
-        candidates = [v for v in versions if v.number not in left_out]
-        plan = policy.plan(candidates, in_use=in_use)
-        kept = [v for v in plan.keep if v.number not in room.seen_sound]
+        plan = policy.plan(versions, in_use=in_use)
+        seen = room.seen_sound
+        kept = [v for v in plan.keep if v.number not in seen]
         unsound = {v.number for v in (*plan.remove, *kept) if not _sound(room, v)}
         if not unsound:
             return plan
-        left_out |= unsound
+        versions = tuple(v for v in versions if v.number not in unsound)
 
 
 def _sound(room: Room, version: Version) -> bool:

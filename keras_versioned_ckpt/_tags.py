@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_versioned_ckpt import _atomic, _names, _strict_json, _wire
@@ -43,7 +43,7 @@ def read(layout: Layout) -> dict[str, int | None]:
 
 
 def put_on(
-    ordered: tuple[Version, ...], numbers: Mapping[str, int]
+    ordered: Sequence[Version], numbers: Mapping[str, int]
 ) -> tuple[Version, ...]:
     """Returns versions, given by number, with the tags that are on them."""
     tags: dict[int, list[str]] = {}
