@@ -89,6 +89,7 @@ test-oldest: $(OLDEST_STAMP)
 
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/plan.py
+	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/saving.py
 
 clean:
