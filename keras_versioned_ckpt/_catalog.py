@@ -115,17 +115,19 @@ class Catalog:
             for name in sorted(suspects)
             if (version := live.get(name) or self._from_manifest(name))
         ]
-        # From here on nothing fails, so that what was looked at is looked at once.
+        # On copies: an interrupt from the keyboard must leave nothing half done.
+        there, ordered = self._there.copy(), self._ordered.copy()
         for name in suspects | gone:
-            if (version := self._there.pop(name, None)) is not None:
-                del self._ordered[_place(self._ordered, version)]
+            if (version := there.pop(name, None)) is not None:
+                del ordered[_place(ordered, version)]
         for version in sorted(found, key=_number):
-            self._there[version.name] = version
-            bisect.insort(self._ordered, version, key=_number)
+            there[version.name] = version
+            bisect.insort(ordered, version, key=_number)
+        self._names, self._unknown = names, unknown
+        self._there, self._ordered = there, ordered
+        touched.clear()
         for name in gone:
             self._manifests.pop(name, None)
-        self._names, self._unknown = names, unknown
-        touched.clear()
 
     def history(self) -> tuple[HistoryEntry, ...]:
         """Returns every version that ever was, by number, with why it is gone."""
