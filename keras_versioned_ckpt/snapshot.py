@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -196,13 +197,26 @@ def restore(model: Any, index: _hdf5_index.Index, assets: Path | None = None) ->
 
 
 class _Values(dict[str, Any]):
-    """What a layer gives to be saved: variables as they are, all else as it is now."""
+    """What an object gives to be saved.
 
-    def __setitem__(self, key: str, value: Any) -> None:
-        if not isinstance(value, keras.Variable):
-            # Its owner may change it in place before it is copied with the rest.
+    Args:
+        by_reference: Whether variables are taken as they are, to be copied with the
+            rest, or as what they hold now: code that is not Keras's may give a
+            variable, and change it back.
+    """
+
+    def __init__(self, *, by_reference: bool) -> None:
+        super().__init__()
+        self._by_reference = by_reference
+
+    def __setitem__(self, key: str | bytes, value: Any) -> None:
+        name = key.decode() if isinstance(key, bytes) else key
+        if name in self:
+            # As HDF5 says it, which does not put one array in the place of another.
+            raise ValueError(f"Unable to create dataset ({name!r} already exists)")
+        if not (self._by_reference and isinstance(value, keras.Variable)):
             value = np.array(keras.ops.convert_to_numpy(value))
-        super().__setitem__(key, value)
+        super().__setitem__(name, value)
 
 
 @dataclasses.dataclass
@@ -225,9 +239,20 @@ class _Writer(_WeightsStore):
 
     def make(self, path: str, metadata: Mapping[str, str] | None = None) -> _Values:
         """Makes a group, and returns what takes its values."""
-        group = _Noted(path, metadata or {}, _Values())
+        # Keras tells the path and not the object, which decides how far it is trusted.
+        # Where that cannot be seen, it is not.
+        saveable = sys._getframe(1).f_locals.get("saveable")
+        values = _Values(by_reference=_is_saved_by_code_of_keras(saveable))
+        group = _Noted(path, metadata or {}, values)
         self._noted.append(group)
         return group.values
+
+
+def _is_saved_by_code_of_keras(saveable: Any) -> bool:
+    method = getattr(saveable, "save_own_variables", None)
+    if isinstance(method, functools.partial):
+        return method.func is _give_variables
+    return str(getattr(method, "__module__", "")).startswith("keras.")
 
 
 class _Reader(_WeightsStore):

@@ -124,8 +124,8 @@ class Reader(layers.Dense):
         del store["1"]
         store["sum"] = kernel.sum()
         store["1"] = kernel.T
-        store["left/over"] = 1
-        del store["left/over"]
+        store["left over"] = 1
+        del store["left over"]
 
     def load_own_variables(self, store: Any) -> None:
         self.kernel.assign(store["0"])

@@ -30,9 +30,8 @@ from keras_versioned_ckpt import (
     load_latest,
     save_version,
 )
-
-from . import contents
-from .model_zoo import FORMATS, KINDS, Kind, variables
+from tests import contents
+from tests.model_zoo import FORMATS, KINDS, Kind, variables
 
 PAYLOADS = {"keras": "model.keras", "weights": "model.weights.h5"}
 # How Keras reads a payload: it makes the model of a `.keras` file, or puts what
