@@ -51,8 +51,8 @@ class Catalog:
         self._layout = layout
         self._store_id = store_id
         self._ledger = Following(layout)
-        # As of the last listing: the names of all directories, those among them of
-        # which the ledger does not speak, and the versions.
+        # As of the last listing: the names of all directories, those among them that
+        # may be versions of which the ledger does not speak, and the versions.
         self._names: frozenset[str] = frozenset()
         self._unknown: frozenset[str] = frozenset()
         self._there: dict[str, Version] = {}
@@ -109,7 +109,9 @@ class Catalog:
         if not (came or gone or touched or self._unknown):
             return
         suspects = (self._unknown | came | touched) & names
-        unknown = suspects.difference(live)
+        unknown = frozenset(
+            name for name in suspects.difference(live) if _names.why_not(name) is None
+        )
         found = [
             version
             for name in sorted(suspects)
