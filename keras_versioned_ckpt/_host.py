@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 # Where vector instructions like their data; backends do not copy what lies so.
 _ALIGNMENT = 64
 _TOUCHED_AT_ONCE = 16 * 1024 * 1024
+_WORTH_A_THREAD = 16 * 1024 * 1024
 
 
 def views(values: Sequence[Any]) -> list[np.ndarray]:
@@ -108,13 +110,27 @@ class Buffer:
         for array in arrays:
             place = self._memory[at : at + array.nbytes]
             copies.append(place.view(array.dtype).reshape(array.shape))
-            np.copyto(copies[-1], array)
             at += _rounded(array.nbytes)
+        _copy_all(copies, arrays)
         return copies
 
     def release(self) -> None:
         """Gives the memory back to the system, once nothing refers to it."""
         self._memory = np.empty(0, np.uint8)
+
+
+def _copy_all(copies: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) -> None:
+    """Copies, by two threads where that pays: one cannot use all the memory's speed.
+
+    Not by more, since whatever feeds the training may need the other cores.
+    """
+    if sum(array.nbytes for array in arrays) < _WORTH_A_THREAD:
+        for copy, array in zip(copies, arrays, strict=True):
+            np.copyto(copy, array)
+    else:
+        with ThreadPoolExecutor(2) as threads:
+            # A list, so that failures are raised.
+            list(threads.map(np.copyto, copies, arrays))
 
 
 def _size(value: Any) -> int:

@@ -34,11 +34,11 @@ class Gate:
 
     def __init__(self) -> None:
         self.opened = threading.Event()
-        self.held = 0
+        self.reached = threading.Event()
         self._write = archive.write
 
     def __call__(self, *arguments: Any) -> Any:
-        self.held += 1
+        self.reached.set()
         assert self.opened.wait(60), "nobody opened the gate"
         return self._write(*arguments)
 
@@ -70,11 +70,11 @@ class OpenLater(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.seen and batch == 3:
-            assert self.gate.held == 1
-            assert not self.gate.opened.is_set()
-            self.gate.opened.set()
-            self.gate.opened = threading.Event()
-            self.gate.held = 0
+            assert self.gate.reached.wait(60)
+            self.gate.reached.clear()
+            opened, self.gate.opened = self.gate.opened, threading.Event()
+            assert not opened.is_set()
+            opened.set()
 
     def on_train_end(self, logs: Any = None) -> None:
         self.gate.opened.set()
