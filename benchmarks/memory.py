@@ -1,10 +1,10 @@
 """Measures how far the memory of a process grows while it saves (Linux only).
 
 One process measures one contestant, so that nobody finds memory that another has
-touched. The peak is the kernel's: `VmHWM`, set back before each save and read when
-the save is done, less what the process held before the first one. Training goes on
-between saves, and takes more and more memory by itself, by and by less; so that this
-does not count, the model first trains as long without saving.
+touched. The peak is the kernel's: `VmHWM`, set back before each save and read when the
+save is done. Training takes memory by itself: the model first trains as long without
+saving, and what the process then holds at such moments is what a peak is compared
+with.
 """
 
 import gc
@@ -26,19 +26,12 @@ class Peaks(arena.Arena):
     """An arena of one contestant that looks at memory instead of at the clock.
 
     Attributes:
-        before: Bytes that the process held before the first save.
         peaks: The most it held during each save.
     """
 
     def __init__(self, contestant: Contestant, saves: int) -> None:
         super().__init__([contestant], saves)
-        self.before = 0
         self.peaks: list[int] = []
-
-    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Looks before anybody takes memory for saves to come."""
-        self.before = _status_bytes("VmRSS")
-        super().on_train_begin(logs)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Saves, waits, and notes the peak."""
@@ -48,7 +41,7 @@ class Peaks(arena.Arena):
 
 
 def peak(width: int, name: str, saves: int, directory: str) -> dict[str, Any]:
-    """Returns the extra peak over some saves; over many, also how it grew.
+    """Returns the extra peak, the median of some saves; over many, also how it grew.
 
     Args:
         width: Of the model.
@@ -62,18 +55,19 @@ def peak(width: int, name: str, saves: int, directory: str) -> dict[str, Any]:
     arena.play(small, arena.Arena([_enter(name, small, directory, "warm-up")], 2))
     model = models.trained(width)
     bytes_saved = models.content(model).nbytes
-    arena.play(
-        model, arena.Arena([_enter(contest.NO_SAVING, model, directory, "none")], saves)
-    )
-    gc.collect()
-    watched = Peaks(_enter(name, model, directory, "measured"), saves)
-    arena.play(model, watched)
+    peaks = []
+    for number, who in enumerate((contest.NO_SAVING, contest.NO_SAVING, name)):
+        gc.collect()
+        watched = Peaks(_enter(who, model, directory, str(number)), saves)
+        arena.play(model, watched)
+        peaks.append(watched.peaks)
+    _, without, with_saving = peaks
     found: dict[str, Any] = {
         "bytes": bytes_saved,
-        "memory": {name: [max(watched.peaks) - watched.before]},
+        "memory": {name: [statistics.median(with_saving) - statistics.median(without)]},
     }
     if saves >= 2 * ENDS:
-        first, last = watched.peaks[:ENDS], watched.peaks[-ENDS:]
+        first, last = with_saving[:ENDS], with_saving[-ENDS:]
         found["growth"] = {name: [statistics.median(last) - statistics.median(first)]}
     return found
 

@@ -113,17 +113,18 @@ class Contents:
             yield Path(name)
 
 
-def read(view: memoryview) -> Contents:
+def read(view: memoryview, format: str) -> Contents:
     """Reads what a file holds, without its arrays' values.
 
     Args:
-        view: The bytes of a `.keras` or `.weights.h5` file.
+        view: The file's bytes.
+        format: `"keras"` or `"weights"`.
 
     Raises:
         NotPlainError: If it is not as plain as this package writes it. Keras may be
             able to read it all the same.
     """
-    if not zipfile.is_zipfile(ViewFile(view)):
+    if format == "weights":
         return Contents(_index(view))
     members = _members(view)
     try:

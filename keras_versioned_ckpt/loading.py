@@ -314,7 +314,7 @@ def _load_one(version: Version, options: Options) -> Any:
     else:
         view = _integrity.unchecked(directory, payload.name)
     if options.model is not None:
-        return _load_weights(version, payload, view, options.model)
+        return _load_weights(version, payload, view, format, options.model)
     if format == "weights":
         raise ValueError(
             f"`model` must be given, since {version.name} holds weights only. "
@@ -327,7 +327,7 @@ def _load_model(
     version: Version, payload: Path, view: memoryview, options: Options
 ) -> Any:
     try:
-        contents = _contents(view)
+        contents = _contents(view, "keras")
         if contents is None or contents.config is None:
             return keras.saving.load_model(
                 payload,
@@ -356,13 +356,16 @@ def _load_model(
         ) from error
 
 
-def _load_weights(version: Version, payload: Path, view: memoryview, model: Any) -> Any:
+def _load_weights(
+    version: Version, payload: Path, view: memoryview, format: str, model: Any
+) -> Any:
     try:
         optimizer = getattr(model, "optimizer", None)
         if optimizer is not None and model.built and not optimizer.built:
             # Keras passes over the saved state of an optimizer without variables.
             optimizer.build(model.trainable_variables)
-        contents = _contents(view) if snapshot.is_loaded_by_keras(model) else None
+        ours = snapshot.is_loaded_by_keras(model)
+        contents = _contents(view, format) if ours else None
         if contents is None:
             model.load_weights(payload)
         else:
@@ -377,11 +380,11 @@ def _load_weights(version: Version, payload: Path, view: memoryview, model: Any)
     return model
 
 
-def _contents(view: memoryview) -> archive.Contents | None:
+def _contents(view: memoryview, format: str) -> archive.Contents | None:
     """Returns what a payload holds, `None` where only Keras can read it."""
     if snapshot.is_possible():
         with contextlib.suppress(archive.NotPlainError):
-            return archive.read(view)
+            return archive.read(view, format)
     return None
 
 

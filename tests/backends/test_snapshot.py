@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -270,6 +271,55 @@ def test_what_does_not_fit_is_named(directory: Path) -> None:
     with pytest.raises(ResumeError, match=r"do not fit.*hidden") as caught:
         load_latest(directory, model=network(units=5))
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+@pytest.mark.parametrize("format", ["keras", "weights"])
+def test_the_bytes_that_were_hashed_are_those_that_are_read(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    """Another file that takes the payload's place in between is never looked at."""
+    model = network()
+    version = save_version(model, directory, format=format)
+    payload = next(version.path.glob("model.*"))
+    read = archive.read
+
+    def late(*arguments: Any) -> Any:
+        other = payload.with_name("other")
+        other.write_bytes(b"not what was hashed")
+        other.replace(payload)
+        return read(*arguments)
+
+    monkeypatch.setattr(archive, "read", late)
+    loaded = version.load(model=network())
+    assert same_weights(weights(loaded), weights(model))
+    assert payload.read_bytes() == b"not what was hashed"
+
+
+def test_packed_arrays_are_left_to_keras(directory: Path) -> None:
+    """A file of HDF5 that another program wrote, in pieces and compressed."""
+    model = network()
+    store = CheckpointStore(directory, create=True)
+    with store.stage() as staged:
+        plain = staged.path.with_name("plain.weights.h5")
+        model.save_weights(plain)
+        with (
+            h5py.File(plain) as source,
+            h5py.File(staged.path / "model.weights.h5", "w") as packed,
+        ):
+
+            def pack(name: str, item: Any) -> None:
+                if isinstance(item, h5py.Group):
+                    packed.require_group(name).attrs.update(item.attrs)
+                elif item.shape:
+                    packed.create_dataset(name, data=item[...], compression="gzip")
+                else:
+                    packed[name] = item[...]
+
+            source.visititems(pack)
+        plain.unlink()
+        store.commit(staged, format="weights")
+    loaded = load_latest(directory, model=network())
+    assert same_weights(weights(loaded), weights(model))
 
 
 def test_a_compressed_file_is_left_to_keras(directory: Path) -> None:

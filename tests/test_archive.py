@@ -1,0 +1,213 @@
+"""Plain files of Keras, written and read without passing arrays through a library."""
+
+import hashlib
+import io
+import os
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_versioned_ckpt import archive
+from keras_versioned_ckpt._hdf5_layout import Array, Group
+from keras_versioned_ckpt.archive import NotPlainError
+from keras_versioned_ckpt.snapshot import Snapshot
+from tests.stores import run
+
+ARRAYS = {"0": np.arange(12.0).reshape(3, 4), "1": np.arange(5, dtype="int8")}
+GROUPS = (
+    Group(
+        "layers/dense",
+        (("name", "dense"),),
+        tuple(Array(key, a.dtype, a.shape) for key, a in ARRAYS.items()),
+    ),
+)
+WEIGHTS = Snapshot(groups=GROUPS, arrays=tuple(ARRAYS.values()))
+MODEL = Snapshot(
+    groups=GROUPS,
+    arrays=tuple(ARRAYS.values()),
+    config=b'{"class_name": "Model"}',
+    about=b"{}",
+    assets={"layers/lookup/vocabulary.txt": b"one\ntwo", "top.bin": bytes(100)},
+)
+
+
+def written(snapshot: Snapshot, directory: Path) -> bytes:
+    """Returns the bytes of a snapshot's file."""
+    path = directory / "file"
+    file = archive.write(snapshot, path)
+    data = path.read_bytes()
+    path.unlink()
+    assert (file.size, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    return data
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "format"), [(WEIGHTS, "weights"), (MODEL, "keras")]
+)
+def test_what_is_written_is_read(
+    tmp_path: Path, snapshot: Snapshot, format: str
+) -> None:
+    """Arrays, configuration and assets; the hash is that of the file."""
+    contents = archive.read(memoryview(written(snapshot, tmp_path)), format)
+    group = contents.index.group("layers/dense/vars")
+    for key, array in ARRAYS.items():
+        assert (group[key].dtype, group[key].tolist()) == (array.dtype, array.tolist())
+    assert contents.config == snapshot.config
+    assert {k: bytes(v) for k, v in contents.assets.items()} == dict(snapshot.assets)
+
+
+def test_assets_are_given_as_files(tmp_path: Path) -> None:
+    """In a directory that is gone afterwards; none is made where there are none."""
+    contents = archive.read(memoryview(written(MODEL, tmp_path)), "keras")
+    with contents.assets_directory() as directory:
+        assert directory is not None
+        name = directory / "layers/lookup/vocabulary.txt"
+        assert name.read_bytes() == b"one\ntwo"
+    assert not directory.exists()
+    with archive.read(
+        memoryview(written(WEIGHTS, tmp_path)), "weights"
+    ).assets_directory() as directory:
+        assert directory is None
+
+
+def test_any_zip_reader_reads_it(tmp_path: Path) -> None:
+    """Checksums are right, nothing is packed, and the order is Keras's."""
+    with zipfile.ZipFile(io.BytesIO(written(MODEL, tmp_path))) as found:
+        assert found.testzip() is None
+        assert {info.compress_type for info in found.infolist()} == {0}
+        assert found.namelist() == [
+            "metadata.json",
+            "config.json",
+            "model.weights.h5",
+            "assets/layers/lookup/vocabulary.txt",
+            "assets/top.bin",
+        ]
+
+
+def test_arrays_that_do_not_lie_in_one_piece(tmp_path: Path) -> None:
+    """Are written as their values are, in order."""
+    array = np.arange(24.0).reshape(4, 6).T[::2]
+    groups = (Group("a", (), (Array("0", array.dtype, array.shape),)),)
+    data = written(Snapshot(groups=groups, arrays=(array,)), tmp_path)
+    found = archive.read(memoryview(data), "weights").index.group("a/vars")["0"]
+    assert found.tolist() == array.tolist()
+
+
+def members(**changes: bytes | None) -> Callable[[Path], bytes]:
+    """Returns what makes a file with other members; `None` leaves one out."""
+
+    def make(directory: Path) -> bytes:
+        target = io.BytesIO()
+        with (
+            zipfile.ZipFile(io.BytesIO(written(MODEL, directory))) as source,
+            zipfile.ZipFile(target, "w") as file,
+        ):
+            content: dict[str, bytes | None] = {
+                name: source.read(name) for name in source.namelist()
+            }
+            for name, data in {**content, **changes}.items():
+                if data is not None:
+                    file.writestr(name, data)
+        return target.getvalue()
+
+    return make
+
+
+def packed(directory: Path) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("config.json", b"{}" * 100)
+        file.writestr("model.weights.h5", written(WEIGHTS, directory))
+    return target.getvalue()
+
+
+def twice(directory: Path) -> bytes:
+    target = io.BytesIO(written(MODEL, directory))
+    with zipfile.ZipFile(target, "a") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        file.writestr("config.json", b"{}")
+    return target.getvalue()
+
+
+def short(directory: Path) -> bytes:
+    return written(MODEL, directory)[:-100]
+
+
+def cut_inside(directory: Path) -> bytes:
+    data = written(MODEL, directory)
+    return data[:500] + data[600:]
+
+
+def moved_header(directory: Path) -> bytes:
+    data = bytearray(written(MODEL, directory))
+    data[:4] = b"KP\x03\x04"
+    return bytes(data)
+
+
+def long_header(directory: Path) -> bytes:
+    data = bytearray(written(MODEL, directory))
+    place = data.index(b"top.bin") - len("assets/") - 4
+    data[place : place + 4] = b"\xff\xff\xff\xff"
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(packed, twice, short, cut_inside, moved_header, long_header),
+        members(**{"config.json": None}),
+        members(**{"model.weights.h5": None}),
+        members(**{"model.weights.h5": b"no HDF5"}),
+        members(**{"stray.txt": b"?"}),
+        members(**{"assets/../up.txt": b"?"}),
+        members(**{"assets//top.txt": b"?"}),
+        members(**{"assets/": b""}),
+        lambda directory: b"",
+        lambda directory: b"no zip",
+    ],
+)
+def test_what_is_not_plain_is_left_alone(
+    tmp_path: Path, make: Callable[[Path], bytes]
+) -> None:
+    """Nothing is unpacked, and nothing written."""
+    view = memoryview(make(tmp_path))
+    with pytest.raises(NotPlainError):
+        archive.read(view, "keras")
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_format_decides_and_not_what_the_file_looks_like(tmp_path: Path) -> None:
+    """A file of weights that ends like a zip file is a file of weights."""
+    zipped = written(MODEL, tmp_path)
+    array = np.frombuffer(zipped, np.uint8)
+    groups = (Group("a", (), (Array("0", array.dtype, array.shape),)),)
+    data = written(Snapshot(groups=groups, arrays=(array,)), tmp_path)
+    assert zipfile.is_zipfile(io.BytesIO(data))
+    found = archive.read(memoryview(data), "weights")
+    assert found.config is None
+    assert found.index.array_count == 1
+
+
+def test_a_save_in_flight_at_exit_may_still_start_threads(tmp_path: Path) -> None:
+    """A large file is written by threads also while the interpreter waits to end."""
+    script = """
+import sys, threading, time
+from pathlib import Path
+import numpy as np
+from keras_versioned_ckpt import archive
+from keras_versioned_ckpt._hdf5_layout import Array, Group
+from keras_versioned_ckpt.snapshot import Snapshot
+array = np.arange(2_000_000.0)
+groups = (Group("a", (), (Array("0", array.dtype, array.shape),)),)
+def write():
+    time.sleep(0.5)
+    file = archive.write(Snapshot(groups=groups, arrays=(array,)), Path(sys.argv[1]))
+    print(file.size > array.nbytes)
+threading.Thread(target=write).start()
+"""
+    done = run(script, tmp_path / "file.weights.h5")
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
