@@ -315,7 +315,11 @@ def test_this_package_loads_it(case: Case) -> None:
     """So does this package, the optimizer of a fresh model included."""
     for way in case.loaded_ways():
         found = case.by_package(way)
-        assert case.expected(way).differences(found) == [], way
+        if way in case.kind.unloaded:
+            # In words of its own: what Keras cannot read here, it cannot either.
+            assert case.kind.unloaded[way] in found.error
+        else:
+            assert case.expected(way).differences(found) == [], way
 
 
 @saved
