@@ -10,7 +10,7 @@ from pathlib import Path
 from faults.outcome import Fault, Row, tried
 
 # The files that break stores; each has a table `FAULTS` of its own.
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = ("kills",)
 HEAD = ("fault", "points", "failed", "lost", "torn", "leftover bytes", "seconds")
 
 

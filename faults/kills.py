@@ -1,0 +1,87 @@
+"""A kill at every system call that touches a store."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from faults import strace, workloads
+from faults.outcome import Fault, Outcome
+from faults.strace import Call
+
+# A sample strikes this many calls of a thread, spread over all.
+_SAMPLE = 6
+# Those whose loss shows most are in every sample.
+_TELLING = ("renameat2", "fsync")
+
+
+def recorded(arena: workloads.Arena, workload: str) -> list[tuple[int, Call]]:
+    """Returns each call on the store in a run that nothing disturbs, with its thread.
+
+    Threads are traced one run each, since strace counts calls by thread.
+    """
+    found: list[tuple[int, Call]] = []
+    thread = 0
+    while True:
+        with arena.store(workload) as directory, workloads.subject() as subject:
+            run = subject.run(workload, directory, thread=thread)
+            if run.raised:
+                raise RuntimeError(f"{workload}, undisturbed: {run.raised[-1]}")
+            if not run.reached:
+                return found
+            found += [(thread, c) for c in strace.calls_on(run.record, directory)]
+        thread += 1
+
+
+def sampled(points: list[tuple[int, Call]]) -> list[tuple[int, Call]]:
+    """Returns a few points: those that tell most, and some from everywhere."""
+    step = max(1, len(points) // _SAMPLE)
+    telling = dict.fromkeys(_TELLING)
+    for i, (_, call) in enumerate(points):
+        if call.name in telling:
+            telling[call.name] = i
+    chosen = {*range(0, len(points), step), *telling.values()} - {None}
+    return [points[i] for i in sorted(chosen)]
+
+
+def sweep(workload: str) -> Fault:
+    """Returns the fault that kills a workload at every call in turn."""
+
+    def fault(place: Path, quick: bool) -> Iterator[Outcome]:
+        strace.check_available()
+        arena = workloads.Arena(place)
+        points = recorded(arena, workload)
+        if quick:
+            points = sampled(points)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from pool.map(lambda p: _strike(arena, workload, *p), points)
+
+    return fault
+
+
+def _strike(arena: workloads.Arena, workload: str, thread: int, call: Call) -> Outcome:
+    point = f"{workload}, thread {thread}: {call.name} {call.count}"
+    with arena.store(workload) as directory, workloads.subject() as subject:
+        run = subject.run(
+            workload,
+            directory,
+            thread=thread,
+            inject=f"{call.name}:signal=SIGKILL:when={call.count}",
+        )
+        # 137 in a shell. Anything else means that the kill was missed.
+        if run.exitcode != -9:
+            return Outcome(point, wrong=f"was not killed: {run.exitcode} {run.said}")
+        if workload == "repair":
+            # A repair that was killed is completed by the next one.
+            workloads.apart(workloads.repair, directory, None)
+        return workloads.inspected(
+            directory,
+            point,
+            arena.reported(workload) | run.saved,
+            workload in workloads.WITH_KERAS,
+        )
+
+
+FAULTS: dict[str, Fault] = {
+    f"kill, {workload}": sweep(workload) for workload in workloads.WORKLOADS
+}
