@@ -1,8 +1,9 @@
-"""A lock between processes (and threads) that the system drops with its holder.
+"""A lock between processes (and threads) that goes with its holder.
 
-A killed process leaves nothing behind: the lock is on an open file, and the
-kernel closes it. On POSIX this is `flock`, which also excludes other threads,
-since each acquisition opens the file anew.
+On POSIX this is `flock`, on an open file: the kernel closes it with the process, so
+that a killed one leaves nothing behind. It also excludes other threads, since each
+acquisition opens the file anew. A file system that has no such locks gets those of
+`_exclusive`, and a warning, once.
 """
 
 import contextlib
@@ -10,8 +11,13 @@ import errno
 import os
 import stat
 import sys
+import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+
+from keras_versioned_ckpt import _exclusive
+from keras_versioned_ckpt.errors import CheckpointWarning
 
 if sys.platform != "win32":
     import fcntl
@@ -22,6 +28,45 @@ _FLAGS = (
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_CLOEXEC", 0)
 )
+# What a file system without such locks answers.
+_NOT_OFFERED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+# How long to wait between two looks at a lock that cannot wake anybody.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
+_SECONDS_UNTIL_WARNING = 60.0
+# Locks of which a warning has told already.
+_warned: set[Path] = set()
+
+
+class Held:
+    """A lock that is held.
+
+    Args:
+        path: The lock's file.
+        fd: The descriptor of that file.
+        claim: What `_exclusive` gave; `None` where the system holds the lock.
+    """
+
+    def __init__(self, path: Path, fd: int, claim: Path | None) -> None:
+        self._path = path
+        self._fd = fd
+        self._claim = claim
+
+    def release(self, *, remove: bool = False) -> None:
+        """Gives the lock back.
+
+        Args:
+            remove: Whether to remove the lock's file as well, which nobody waits for.
+        """
+        if remove:
+            # One that stays is cleared by the next save.
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+        if self._claim is not None:
+            _exclusive.release(self._claim)
+        elif remove:
+            with contextlib.suppress(OSError):
+                _exclusive.place(self._path).rmdir()
+        _close(self._fd)
 
 
 @contextlib.contextmanager
@@ -32,15 +77,15 @@ def locked(path: Path, *, create: bool = True) -> Iterator[None]:
         path: The lock's file.
         create: Whether to make it if it is missing.
     """
-    fd = _open(path, create=create)
+    held = _take(path, wait=True, create=create)
+    assert held is not None
     try:
-        _lock(fd, wait=True)
         yield
     finally:
-        close(fd)
+        held.release()
 
 
-def try_lock(path: Path, *, create: bool = True) -> int | None:
+def try_lock(path: Path, *, create: bool = True) -> Held | None:
     """Takes the lock at `path` if nobody holds it.
 
     Args:
@@ -48,27 +93,86 @@ def try_lock(path: Path, *, create: bool = True) -> int | None:
         create: Whether to make it if it is missing.
 
     Returns:
-        A descriptor to give to `close`, or `None` if the lock is held.
+        The lock, or `None` if another holds it.
     """
+    return _take(path, wait=False, create=create)
+
+
+def is_left(path: Path) -> bool:
+    """Returns whether anything of a lock is there, held or not."""
+    return os.path.lexists(path) or os.path.lexists(_exclusive.place(path))
+
+
+def _take(path: Path, *, wait: bool, create: bool) -> Held | None:
     fd = _open(path, create=create)
     try:
-        if _lock(fd, wait=False):
-            return fd
+        taken, claim = (
+            _wait_for(path, fd) if wait else _ask_for(path, fd, may_block=False)
+        )
     except BaseException:
         os.close(fd)
         raise
-    os.close(fd)
-    return None
-
-
-def close(fd: int) -> None:
-    """Releases a lock."""
-    try:
-        # Explicitly, for a forked child may hold a copy of the descriptor.
-        if sys.platform != "win32":
-            fcntl.flock(fd, fcntl.LOCK_UN)
-    finally:
+    if not taken:
         os.close(fd)
+        return None
+    return Held(path, fd, claim)
+
+
+def _wait_for(path: Path, fd: int) -> tuple[bool, Path | None]:
+    began = time.monotonic()
+    pause = _FIRST_PAUSE
+    told = False
+    while True:
+        taken, claim = _ask_for(path, fd, may_block=True)
+        if taken:
+            return taken, claim
+        if not told and time.monotonic() - began > _SECONDS_UNTIL_WARNING:
+            told = True
+            warnings.warn(
+                f"{path} has been held for a minute by {_exclusive.holders(path)} "
+                "(machine, process, its beginning). If that process is gone, remove "
+                f"{_exclusive.place(path)}.",
+                CheckpointWarning,
+                stacklevel=2,
+            )
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _ask_for(path: Path, fd: int, *, may_block: bool) -> tuple[bool, Path | None]:
+    """Returns whether the lock was taken, and the claim where the system has none."""
+    if sys.platform == "win32":
+        return _lock_windows(fd, wait=may_block), None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if may_block else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False, None
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            error.filename = str(path)
+            raise
+        _tell_of_fallback(path, error)
+        claim = _exclusive.take(path)
+        return claim is not None, claim
+    # A process for which the system had no lock to give may hold the other kind.
+    if _exclusive.is_held(path):
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        return False, None
+    return True, None
+
+
+def _tell_of_fallback(path: Path, error: OSError) -> None:
+    # The first to be asked for is the store's own, and speaks for all.
+    store = path.parent if path.parent.name != "staging" else path.parent.parent
+    if store not in _warned:
+        _warned.add(store)
+        warnings.warn(
+            f"The file system of {store} offers no locks ({error.strerror}). "
+            "Directories that only one process can make stand in for them. Where one "
+            "of another machine is killed, its lock must be removed by hand.",
+            CheckpointWarning,
+            stacklevel=2,
+        )
 
 
 def _open(path: Path, *, create: bool = True) -> int:
@@ -79,14 +183,14 @@ def _open(path: Path, *, create: bool = True) -> int:
     return fd
 
 
-def _lock(fd: int, *, wait: bool) -> bool:
-    if sys.platform == "win32":
-        return _lock_windows(fd, wait=wait)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
+def _close(fd: int) -> None:
+    # Explicitly, for a forked child may hold a copy of the descriptor. Neither step
+    # can lose anything: the lock goes with the descriptor, and that with the process.
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)
+    with contextlib.suppress(OSError):
+        os.close(fd)
 
 
 def _lock_windows(fd: int, *, wait: bool) -> bool:  # pragma: no cover

@@ -28,12 +28,11 @@ class Staged:
         committed: Whether it has become visible as a version.
     """
 
-    def __init__(self, path: Path, lock_path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: _lock.Held) -> None:
         self.path = path
         self.files: dict[str, File] = {}
         self.committed = False
-        self._lock_path = lock_path
-        self._lock: int | None = lock
+        self._lock: _lock.Held | None = lock
 
     def seal(self) -> None:
         """Flushes every file that is not entered yet, and takes its SHA-256."""
@@ -63,10 +62,7 @@ class Staged:
 
     def _release(self) -> None:
         if self._lock is not None:
-            # A lock file that stays is cleared by the next save.
-            with contextlib.suppress(OSError):
-                self._lock_path.unlink()
-            _lock.close(self._lock)
+            self._lock.release(remove=True)
             self._lock = None
 
     def __enter__(self) -> "Staged":
@@ -87,10 +83,9 @@ def stage(layout: Layout) -> Staged:
     try:
         path.mkdir()
     except BaseException:
-        lock_path.unlink()
-        _lock.close(lock)
+        lock.release(remove=True)
         raise
-    return Staged(path, lock_path, lock)
+    return Staged(path, lock)
 
 
 def dead(layout: Layout) -> list[Path]:
@@ -110,9 +105,9 @@ def dead(layout: Layout) -> list[Path]:
         else:
             if lock is None:
                 continue
-            _lock.close(lock)
+            lock.release()
         # What was committed since the listing is no longer there.
-        if os.path.lexists(path) or os.path.lexists(lock_path):
+        if os.path.lexists(path) or _lock.is_left(lock_path):
             found.append(path)
     return found + _unfinished(layout)
 
@@ -124,28 +119,25 @@ def clear_dead(layout: Layout) -> None:
         # What another user left may not be ours to clear; that costs no save.
         with contextlib.suppress(OSError):
             if (lock := _lock.try_lock(lock_path)) is not None:
-                try:
-                    _clear(path)
-                    lock_path.unlink()
-                finally:
-                    _lock.close(lock)
+                _clear(path)
+                lock.release(remove=True)
     for path in _unfinished(layout):
         with contextlib.suppress(OSError):
-            path.unlink()
+            _clear(path) if _atomic.is_directory(path) else path.unlink()
 
 
 def _unfinished(layout: Layout) -> list[Path]:
-    """Returns records of the store whose writing was killed."""
+    """Returns records and locks of the store whose making was killed."""
     return [
         path
-        for folder in (layout.room, layout.tags)
+        for folder in (layout.room, layout.tags, layout.staging)
         for path in _atomic.unfinished(folder)
     ]
 
 
 def _staged(layout: Layout) -> list[Path]:
     # Only names that this module gives: anything else there is somebody's.
-    names = {name.removesuffix(".lock") for name in os.listdir(layout.staging)}
+    names = {name.partition(".")[0] for name in os.listdir(layout.staging)}
     return [layout.staging / name for name in sorted(names) if _TOKEN.fullmatch(name)]
 
 

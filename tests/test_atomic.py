@@ -4,11 +4,10 @@ import errno
 import hashlib
 import os
 import socket
-import threading
 
 import pytest
 
-from keras_versioned_ckpt import _atomic, _lock
+from keras_versioned_ckpt import _atomic
 from keras_versioned_ckpt._atomic import NotRegularError
 
 
@@ -237,60 +236,3 @@ def test_a_link_to_a_directory_is_none(tmp_path):
     assert _atomic.is_directory(tmp_path)
     for name in ("link", "file", "none", "file/none"):
         assert not _atomic.is_directory(tmp_path / name)
-
-
-# The lock
-
-
-def test_a_lock_excludes_another_thread(tmp_path):
-    """The second waits until the first is done."""
-    order = []
-
-    def second():
-        with _lock.locked(tmp_path / "lock"):
-            order.append("second")
-
-    with _lock.locked(tmp_path / "lock"):
-        thread = threading.Thread(target=second)
-        thread.start()
-        thread.join(0.05)
-        order.append("first")
-    thread.join()
-    assert order == ["first", "second"]
-
-
-def test_a_lock_that_is_held_is_not_taken(tmp_path):
-    """And is free again after it was closed."""
-    path = tmp_path / "lock"
-    held = _lock.try_lock(path)
-    assert _lock.try_lock(path) is None
-    _lock.close(held)
-    again = _lock.try_lock(path, create=False)
-    assert again is not None
-    _lock.close(again)
-
-
-def test_asking_does_not_make_a_lock(tmp_path):
-    """`verify` changes nothing."""
-    with pytest.raises(FileNotFoundError):
-        _lock.try_lock(tmp_path / "lock", create=False)
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_lock_is_a_regular_file(tmp_path):
-    """A planted link is not followed."""
-    (tmp_path / "link").symlink_to("target")
-    os.mkfifo(tmp_path / "pipe")
-    for name in ("link", "pipe"):
-        with pytest.raises(OSError, match="link|regular"):
-            _lock.try_lock(tmp_path / name)
-    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
-
-
-def test_a_file_system_without_locks_is_an_error(tmp_path, monkeypatch):
-    """And leaves no descriptor open."""
-    monkeypatch.setattr(_lock.fcntl, "flock", broken(errno.ENOLCK))
-    before = os.listdir("/proc/self/fd")
-    with pytest.raises(OSError, match="locks"):
-        _lock.try_lock(tmp_path / "lock")
-    assert len(os.listdir("/proc/self/fd")) == len(before)

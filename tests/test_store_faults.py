@@ -366,10 +366,12 @@ for _ in range(20):
 # Crowds
 
 
-def start(script: str, *arguments: object) -> "subprocess.Popen[str]":
+def start(
+    script: str, *arguments: object, before: Sequence[str] = ()
+) -> "subprocess.Popen[str]":
     """Starts a process that waits for a line on its standard input."""
     return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
+        [*before, sys.executable, "-c", script, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -378,9 +380,13 @@ def start(script: str, *arguments: object) -> "subprocess.Popen[str]":
     )
 
 
-def all_at_once(*scripts: str, store: Path) -> list[str]:
+def all_at_once(
+    *scripts: str, store: Path, before: Sequence[str] = ()
+) -> list[tuple[str, str]]:
     """Runs scripts together from one barrier on; returns what each printed."""
-    processes = [start(script, store, i) for i, script in enumerate(scripts)]
+    processes = [
+        start(script, store, i, before=before) for i, script in enumerate(scripts)
+    ]
     try:
         for process in processes:
             assert process.stdout.readline() == "ready\n", process.communicate()[1]
@@ -391,7 +397,7 @@ def all_at_once(*scripts: str, store: Path) -> list[str]:
         for process in processes:
             out, err = process.communicate(timeout=90)
             assert process.returncode == 0, err
-            printed.append(out)
+            printed.append((out, err))
         return printed
     finally:
         for process in processes:
@@ -421,7 +427,7 @@ for i in range(25):
 def test_four_writers_share_no_number_and_lose_nothing(directory):
     """They even make the store together."""
     scripts = [WRITER.replace("PRUNING", "False")] * 4
-    printed = [out.split() for out in all_at_once(*scripts, store=directory)]
+    printed = [out.split() for out, _ in all_at_once(*scripts, store=directory)]
     numbers = [int(number) for words in printed for number in words[::2]]
     assert sorted(numbers) == list(range(1, 101))
     store = CheckpointStore(directory)
@@ -452,10 +458,60 @@ while last < 76:
     assert {e.reason for e in gone} <= {"removed: no rule keeps it"}, gone
 """
     scripts = [WRITER.replace("PRUNING", "True")] * 3 + [reader]
-    printed = [out.split() for out in all_at_once(*scripts, store=directory)]
+    printed = [out.split() for out, _ in all_at_once(*scripts, store=directory)]
     numbers = [int(number) for words in printed[:3] for number in words[::2]]
     assert sorted(numbers) == list(range(2, 77))
     store = CheckpointStore(directory)
     assert found(store) == [74, 75, 76]
     assert store.verify().ok
     assert os.listdir(directory / ".versions" / "trash") == []
+
+
+def test_four_writers_without_locks_share_no_number_and_lose_nothing(directory):
+    """Where the file system offers none (ENOLCK), each warns once, and all is well."""
+    need_strace()
+    (directory / ".versions").mkdir(parents=True)
+    script = WRITER.replace("PRUNING", "False").replace('"error"', '"always"')
+    before = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=flock"]
+    before += ["-e", "inject=flock:error=ENOLCK"]
+    printed = all_at_once(*[script] * 4, store=directory, before=before)
+    numbers = [int(n) for out, _ in printed for n in out.split()[::2]]
+    assert sorted(numbers) == list(range(1, 101))
+    assert [err.count("offers no locks") for _, err in printed] == [1] * 4
+    store = CheckpointStore(directory)
+    assert found(store) == list(range(1, 101))
+    assert store.verify().ok
+    room = directory / ".versions"
+    assert not [path for path in room.rglob("*") if ".held" in path.name]
+    assert os.listdir(room / "staging") == []
+
+
+def test_a_killed_writer_leaves_no_lock_where_there_are_none(tmp_path):
+    """A sweep over each directory that is made, renamed or removed for a lock."""
+    inject = ["-e", "inject=flock:error=ENOLCK"]
+    names = ("mkdir", "rename", "rmdir")
+
+    def saved(directory: Path, *more: str) -> tuple[int, str, str]:
+        new_store(directory, 0.5, 0.4)
+        log = tmp_path / "log"
+        before = ["strace", "-f", "-qq", "-o", str(log)]
+        before += ["-e", f"trace=flock,{','.join(names)}", *inject, *more]
+        done = run(WORK, directory, before=before)
+        return done.returncode, done.stdout, log.read_text()
+
+    need_strace()
+    _, said, record = saved(tmp_path / "recorded")
+    assert said.split() == ["begin", "saved", "3", "pruned"]
+    points = [
+        call
+        for call in calls(record, tmp_path / "recorded")
+        if call.name in names and "lock" in call.path
+    ]
+    assert {call.name for call in points} == set(names)
+    for call in points:
+        directory = tmp_path / f"{call.name}-{call.count}"
+        code, said, _ = saved(
+            directory, "-e", f"inject={call.name}:signal=SIGKILL:when={call.count}"
+        )
+        assert code in (-9, 137), call
+        check_invariants(directory, said)

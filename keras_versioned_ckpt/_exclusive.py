@@ -1,0 +1,129 @@
+"""A lock for file systems that have none: whoever makes a directory first has it.
+
+The lock is a directory with one entry, whose name says who holds it. It is made
+aside and renamed to its place, which every file system refuses while a directory
+with something in it stands there. What a killed holder left is told from what is
+alive by its process, and taken away by the name of its entry: that name is used only
+once, so that two processes which clear the same one cannot clear a third's.
+
+Processes of another machine cannot be looked at. What they hold is left alone.
+"""
+
+import contextlib
+import errno
+import os
+import platform
+import re
+import uuid
+from pathlib import Path
+
+_HOLDER = re.compile(r"([0-9a-f]{12})\.([0-9]+)\.([0-9]+)\.[0-9a-f]{32}", re.ASCII)
+# What `rename` says where a directory that is not empty is in the way.
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+# The entries of this process that are in use: one that could not be removed at its
+# release must not keep the lock for as long as the process lives.
+_in_use: set[str] = set()
+
+
+def place(path: Path) -> Path:
+    """Returns the directory that stands for the lock at `path`."""
+    return path.with_name(f"{path.name}.held")
+
+
+def take(path: Path) -> Path | None:
+    """Takes the lock if nobody alive holds it.
+
+    Args:
+        path: What the lock is called.
+
+    Returns:
+        What to give to `release`, or `None` if it is held.
+    """
+    if is_held(path):
+        return None
+    # A name that the next one to clear what was left in the making knows.
+    made = path.with_name(f".{path.name}.{uuid.uuid4().hex}.new")
+    holder = f"{_machine()}.{os.getpid()}.{_began(os.getpid())}.{uuid.uuid4().hex}"
+    made.mkdir()
+    (made / holder).mkdir()
+    _in_use.add(holder)
+    try:
+        made.rename(place(path))
+    except OSError as error:
+        _in_use.discard(holder)
+        for directory in (made / holder, made):
+            with contextlib.suppress(FileNotFoundError):
+                directory.rmdir()
+        if error.errno in _TAKEN or isinstance(error, FileNotFoundError):
+            return None  # another was faster, or took what was made for a leftover
+        raise
+    return place(path) / holder
+
+
+def release(taken: Path) -> None:
+    """Gives back what `take` returned."""
+    _in_use.discard(taken.name)
+    # What cannot be removed now is cleared by the next one that asks.
+    for directory in (taken, taken.parent):
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+
+
+def is_held(path: Path) -> bool:
+    """Returns whether a process that may be alive holds the lock.
+
+    What dead ones left is cleared.
+    """
+    return bool(holders(path))
+
+
+def holders(path: Path) -> list[str]:
+    """Returns the names of those that hold the lock and may be alive: one, or none."""
+    try:
+        found = os.listdir(place(path))
+    except FileNotFoundError:
+        return []
+    alive = [name for name in found if _may_be_alive(name)]
+    for name in set(found) - set(alive):
+        with contextlib.suppress(FileNotFoundError):
+            (place(path) / name).rmdir()
+    return alive
+
+
+def _may_be_alive(holder: str) -> bool:
+    match = _HOLDER.fullmatch(holder)
+    if match is None or match[1] != _machine():
+        return True
+    if int(match[2]) == os.getpid() and holder not in _in_use:
+        return False
+    return _began(int(match[2])) == match[3]
+
+
+def _began(process: int) -> str:
+    """Returns what tells a process from a later one of the same number; "" if dead."""
+    stat = Path(f"/proc/{process}/stat")
+    if not Path("/proc/self/stat").exists():
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return ""
+        except PermissionError:
+            pass  # another user's, and alive
+        return "0"
+    try:
+        # The second field is the program's name, which may hold anything.
+        fields = stat.read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    # proc(5): the 3rd field is the state, the 22nd when it began. A zombie has ended.
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _machine() -> str:
+    """Returns what tells the processes that can be looked at from all others."""
+    parts = [platform.node()]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        # Containers of one machine do not see each other's processes.
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return uuid.uuid5(uuid.NAMESPACE_DNS, "\n".join(parts)).hex[:12]
