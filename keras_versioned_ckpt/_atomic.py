@@ -69,6 +69,20 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
     return b"".join(parts)
 
 
+@contextlib.contextmanager
+def about(path: Path) -> Iterator[None]:
+    """Has an error of the system that comes out of the block name this file.
+
+    Calls on an open file do not know what it is called.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
 def hash_file(path: Path, *, sync: bool = False) -> tuple[int, str]:
     """Reads a regular file once.
 
@@ -80,7 +94,8 @@ def hash_file(path: Path, *, sync: bool = False) -> tuple[int, str]:
         Its size in bytes and its SHA-256 in hexadecimal.
     """
     # Some systems refuse fsync on a descriptor that is open for reading only.
-    with open_regular(path, os.O_RDWR if sync else os.O_RDONLY) as file:
+    flags = os.O_RDWR if sync else os.O_RDONLY
+    with about(path), open_regular(path, flags) as file:
         digest = hashlib.sha256()
         size = 0
         while part := file.read(_CHUNK):
@@ -101,17 +116,34 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
     """Writes every byte, however few the system takes at a time."""
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        count = os.write(fd, view)
+        if count == 0:
+            # Not for ever: POSIX lets no disk answer so for more than no bytes.
+            raise OSError(errno.EIO, "the system wrote nothing")
+        view = view[count:]
+
+
+def flush(fd: int, size: int) -> None:
+    """Flushes a file to the disk, once it is seen to be as long as was written.
+
+    Flushing is never tried again: after a failure the system may claim success for
+    data that is gone. A disk that took fewer bytes than it said is caught here.
+    """
+    found = os.fstat(fd).st_size
+    if found != size:
+        raise OSError(errno.EIO, f"{size} bytes were written and {found} are there")
+    os.fsync(fd)
 
 
 def write_new(path: Path, data: bytes) -> None:
     """Writes a file that must not exist yet, and flushes it to the disk."""
     fd = open_new(path)
-    try:
-        write_all(fd, data)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with about(path):
+        try:
+            write_all(fd, data)
+            flush(fd, len(data))
+        finally:
+            os.close(fd)
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -147,17 +179,18 @@ def append(path: Path, data: bytes) -> None:
     existed = path.exists()
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _NOFOLLOW | _NONBLOCK | _BINARY
     fd = os.open(path, flags, 0o666)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
-        if (end := os.lseek(fd, 0, os.SEEK_END)) > 0:
-            os.lseek(fd, end - 1, os.SEEK_SET)
-            if os.read(fd, 1) != b"\n":
-                data = b"\n" + data
-        write_all(fd, data)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with about(path):
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
+            if (end := os.lseek(fd, 0, os.SEEK_END)) > 0:
+                os.lseek(fd, end - 1, os.SEEK_SET)
+                if os.read(fd, 1) != b"\n":
+                    data = b"\n" + data
+            write_all(fd, data)
+            flush(fd, end + len(data))
+        finally:
+            os.close(fd)
     if not existed:
         sync_directory(path.parent)
 
@@ -168,15 +201,16 @@ def sync_directory(path: Path) -> None:
         # Directories cannot be opened there; NTFS journals renames by itself.
         return
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        # Some file systems have no fsync for directories. Any other error means
-        # that entries may be lost, and is the caller's to report.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(fd)
+    with about(path):
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            # Some file systems have no fsync for directories. Any other error means
+            # that entries may be lost, and is the caller's to report.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
+        finally:
+            os.close(fd)
 
 
 def rename_new(source: Path, target: Path) -> None:

@@ -8,13 +8,13 @@ the writing, may happen on another thread while the model changes.
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from keras_versioned_ckpt import _host, _memory, _wire, archive, manifest, snapshot
+from keras_versioned_ckpt._failure import save_error
 from keras_versioned_ckpt._staging import Staged
-from keras_versioned_ckpt.errors import SaveError
 from keras_versioned_ckpt.store import CheckpointStore
 
 # Memory that must be left beside the copy, as a part of it.
@@ -28,11 +28,15 @@ class Capture:
 
     Attributes:
         is_copy: Whether the model may change before `stage` has returned.
+        is_repeatable: Whether `stage` may be called again after it failed.
     """
 
-    def __init__(self, stage: Callable[[], Staged], *, is_copy: bool) -> None:
+    def __init__(
+        self, stage: Callable[[], Staged], *, is_copy: bool, is_repeatable: bool
+    ) -> None:
         self._stage = stage
         self.is_copy = is_copy
+        self.is_repeatable = is_repeatable
 
     def stage(self) -> Staged:
         """Writes the payload into a staging directory; needs no model any more.
@@ -96,7 +100,11 @@ class Copies:
 
 
 def capture(
-    store: CheckpointStore, model: Any, format: str, copies: Copies | None = None
+    store: CheckpointStore,
+    model: Any,
+    format: str,
+    name: Callable[[], str],
+    copies: Copies | None = None,
 ) -> Capture:
     """Captures a model.
 
@@ -104,26 +112,30 @@ def capture(
         store: Where the version will be.
         model: The `keras.Model`.
         format: `"keras"`, `"weights"` or `"saved_model"`.
+        name: Says what the version would have been called, if it fails.
         copies: Where to copy its arrays to. Without, and where memory is short, they
             are written from where they are, and the model must not change meanwhile.
 
     Raises:
         SaveError: If a layer, Keras or the disk failed.
     """
+    target = _Target(store, format, name)
     if not _is_ours(model, format):
-        staged = _staged(
-            store, format, lambda path: _write_by_keras(model, format, path)
+        with target.failures():
+            needed = _host.size_bytes(model.variables)
+        staged = target.staged(
+            lambda path: _write_by_keras(model, format, path), needed
         )
-        return Capture(lambda: staged, is_copy=True)
-    try:
+        return Capture(lambda: staged, is_copy=True, is_repeatable=False)
+    with target.failures():
         taken = snapshot.take(model, format)
-    except Exception as error:
-        raise _failure(store, format, error) from error
     copied = copies and copies.copied(taken)
     written = copied or taken
+    needed = sum(array.nbytes for array in written.arrays)
     return Capture(
-        lambda: _staged(store, format, lambda path: archive.write(written, path)),
+        lambda: target.staged(lambda path: archive.write(written, path), needed),
         is_copy=copied is not None,
+        is_repeatable=True,
     )
 
 
@@ -145,24 +157,40 @@ def _write_by_keras(model: Any, format: str, path: Path) -> None:
         model.export(path, format="tf_saved_model", verbose=False)
 
 
-def _staged(
-    store: CheckpointStore, format: str, write: Callable[[Path], manifest.File | None]
-) -> Staged:
-    """Has the payload written into a staging directory, which is gone if it fails."""
-    name = _wire.PAYLOADS[format]
-    with contextlib.ExitStack() as cleanup:
+class _Target:
+    """Where a payload is written to, and whose failure it is if that fails.
+
+    Args:
+        store: The store.
+        format: `"keras"`, `"weights"` or `"saved_model"`.
+        name: Says what the version would have been called.
+    """
+
+    def __init__(
+        self, store: CheckpointStore, format: str, name: Callable[[], str]
+    ) -> None:
+        self._store = store
+        self._payload = _wire.PAYLOADS[format]
+        self._name = name
+
+    @contextlib.contextmanager
+    def failures(self) -> Iterator[None]:
+        """Raises `SaveError` instead of what the block raises."""
         try:
-            staged = cleanup.enter_context(store.stage())
-            if (file := write(staged.path / name)) is not None:
-                staged.files[name] = file
+            yield
         except Exception as error:
-            raise _failure(store, format, error) from error
-        cleanup.pop_all()
-    return staged
+            raise save_error(
+                self._store.path, self._name(), error, file=self._payload
+            ) from error
 
-
-def _failure(store: CheckpointStore, format: str, error: Exception) -> SaveError:
-    return SaveError(
-        f"Saving {_wire.PAYLOADS[format]} in {store.path} failed: "
-        f"{type(error).__name__}: {error}. Older versions are intact."
-    )
+    def staged(
+        self, write: Callable[[Path], manifest.File | None], needed_bytes: int
+    ) -> Staged:
+        """Has the payload written into a staging directory, which goes if it fails."""
+        with contextlib.ExitStack() as cleanup:
+            with self.failures():
+                staged = cleanup.enter_context(self._store.stage(needed_bytes))
+                if (file := write(staged.path / self._payload)) is not None:
+                    staged.files[self._payload] = file
+            cleanup.pop_all()
+        return staged

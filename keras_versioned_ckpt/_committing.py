@@ -2,16 +2,16 @@
 
 import contextlib
 import dataclasses
-import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from keras_versioned_ckpt import _names, _removal, _tagging, ledger, manifest
-from keras_versioned_ckpt._room import Room, reason
+from keras_versioned_ckpt._failure import save_error
+from keras_versioned_ckpt._room import Room
 from keras_versioned_ckpt._staging import Staged
-from keras_versioned_ckpt.errors import CheckpointError, SaveError, StoreError
+from keras_versioned_ckpt.errors import CheckpointError
 from keras_versioned_ckpt.naming import NamingPolicy, unique_name
 from keras_versioned_ckpt.records import Version
 
@@ -31,7 +31,7 @@ def commit(
     The order is the promise: the payload is on the disk before the manifest,
     the manifest before the rename, the rename before anybody is told.
     """
-    name = "a new version"
+    name: str | None = None
     try:
         staged.seal()
         with room.writing("Saving"):
@@ -56,10 +56,12 @@ def commit(
                 version.number, room.catalog.recorded(version.number)
             )
     except (OSError, CheckpointError, ValueError, TypeError) as error:
-        what = f"Saving {name} in {room.layout.root} failed: {_cause(error)}."
-        if staged.committed:
-            what += f" {name} is there, but may lack tags or not outlast a power cut."
-        raise SaveError(f"{what} Older versions are intact.") from error
+        raise save_error(
+            room.layout.root,
+            name or expected_name(room, naming, facts),
+            error,
+            is_there=staged.committed,
+        ) from error
     finally:
         staged.discard()
     # What a killed removal left goes with the next save; what cannot be deleted
@@ -69,30 +71,32 @@ def commit(
     return version
 
 
+def expected_name(room: Room, naming: NamingPolicy, facts: Mapping[str, Any]) -> str:
+    """Returns what the next version will be called if nobody else saves before.
+
+    It is for messages of failure, and what fails again does so in words.
+    """
+    try:
+        return _named(os.listdir(room.layout.root), room, naming, facts).name
+    except (OSError, CheckpointError, ValueError, TypeError):
+        return "a new version"
+
+
 def _numbered_and_named(
     room: Room, staged: Staged, naming: NamingPolicy, facts: Mapping[str, Any]
 ) -> Version:
     """Gives the next number, and a name that nothing in the store has."""
     names = os.listdir(room.layout.root)
     room.reconcile(names)
+    size_bytes = sum(file.size for file in staged.files.values())
+    return _named(names, room, naming, {**facts, "size_bytes": size_bytes})
+
+
+def _named(
+    names: Sequence[str], room: Room, naming: NamingPolicy, facts: Mapping[str, Any]
+) -> Version:
     provisional = Version(
-        number=room.catalog.last_number() + 1,
-        created=datetime.now(UTC),
-        size_bytes=sum(file.size for file in staged.files.values()),
-        **facts,
+        number=room.catalog.last_number() + 1, created=datetime.now(UTC), **facts
     )
     name = unique_name(naming.name(provisional), _names.folded(names))
     return dataclasses.replace(provisional, name=name)
-
-
-def _cause(error: Exception) -> str:
-    # What `Room.writing` makes of an error of the system says "failed" once more.
-    system = error.__cause__ if isinstance(error, StoreError) else error
-    if not isinstance(system, OSError):
-        return str(error)
-    if system.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (
-            f"{reason(system)}. The disk is full: free some space, or keep fewer "
-            "versions"
-        )
-    return reason(system)

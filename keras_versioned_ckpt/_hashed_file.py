@@ -43,6 +43,7 @@ class HashedFile(io.RawIOBase):
 
     def __init__(self, path: Path, expected_bytes: int) -> None:
         super().__init__()
+        self._path = path
         self.size = 0
         self._digest = hashlib.sha256()
         self._failures: list[BaseException] = []
@@ -79,10 +80,12 @@ class HashedFile(io.RawIOBase):
         view = memoryview(data).cast("B")
         self.size += len(view)
         if not self._lanes:
-            _atomic.write_all(self.fileno(), view)
+            with _atomic.about(self._path):
+                _atomic.write_all(self.fileno(), view)
             self._digest.update(view)
         else:
-            self._raise_failure()
+            with _atomic.about(self._path):
+                self._raise_failure()
             for lane in self._lanes[:2]:
                 lane.put(view)
         return len(view)
@@ -98,8 +101,9 @@ class HashedFile(io.RawIOBase):
         """
         for lane in self._lanes:
             lane.end()
-        self._raise_failure()
-        os.fsync(self.fileno())
+        with _atomic.about(self._path):
+            self._raise_failure()
+            _atomic.flush(self.fileno(), self.size)
         return self.size, self._digest.hexdigest()
 
     def close(self) -> None:

@@ -69,6 +69,11 @@ def room(values: Sequence[Any]) -> int:
     return sum(_rounded(_size(value)) for value in values)
 
 
+def size_bytes(values: Sequence[Any]) -> int:
+    """Returns the bytes of the values of these variables, in a file or in memory."""
+    return sum(map(_size, values))
+
+
 class Buffer:
     """Memory for the copies of one save at a time, kept for the next.
 

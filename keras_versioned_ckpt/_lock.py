@@ -149,7 +149,7 @@ def _ask_for(path: Path, fd: int, *, may_block: bool) -> tuple[bool, Path | None
         return False, None
     except OSError as error:
         if error.errno not in _NOT_OFFERED:
-            error.filename = str(path)
+            error.filename = str(path)  # a descriptor has no name
             raise
         _tell_of_fallback(path, error)
         claim = _exclusive.take(path)

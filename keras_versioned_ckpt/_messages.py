@@ -31,3 +31,9 @@ def listing(items: Iterable[object], limit: int = 8) -> str:
 def escaped(text: str) -> str:
     """Returns `text` without quotes, with what does not print as escapes."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def reason(error: OSError) -> str:
+    """Returns an error of the operating system in words, with its file."""
+    text = error.strerror or str(error)
+    return f"{text} ({error.filename})" if error.filename else text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from keras_versioned_ckpt import _atomic, _catalog, _founding, ledger
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._lock import locked
-from keras_versioned_ckpt._messages import listing, shown
+from keras_versioned_ckpt._messages import listing, reason, shown
 from keras_versioned_ckpt.errors import StoreError, VersionNotFoundError
 from keras_versioned_ckpt.records import Version
 
@@ -156,9 +156,3 @@ def _same(one: Version, other: Version) -> bool:
         other.name,
         other.created,
     )
-
-
-def reason(error: OSError) -> str:
-    """Returns an error of the operating system in words, with its file."""
-    text = error.strerror or str(error)
-    return f"{text} ({error.filename})" if error.filename else text

@@ -5,13 +5,14 @@ can tell what a killed process left behind, and clear it, from what is alive.
 """
 
 import contextlib
+import errno
 import os
 import re
 import shutil
 import uuid
 from pathlib import Path
 
-from keras_versioned_ckpt import _atomic, _lock
+from keras_versioned_ckpt import _atomic, _lock, _sizes
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt.manifest import FILENAME, File, check_path
 
@@ -49,10 +50,22 @@ class Staged:
         """Writes the manifest and makes the version visible as `target`."""
         _atomic.write_new(self.path / FILENAME, manifest)
         _atomic.sync_directory(self.path)
-        _atomic.rename_new(self.path, target)
+        try:
+            _atomic.rename_new(self.path, target)
+        except OSError:
+            # On a network file system the reply may be lost of a rename that was made.
+            if not self._is_at(target, manifest):
+                raise
         self.committed = True
         self._release()
         _atomic.sync_directory(target.parent)
+
+    def _is_at(self, target: Path, manifest: bytes) -> bool:
+        """Returns whether what was staged stands at `target`."""
+        with contextlib.suppress(OSError):
+            found = _atomic.read_bytes(target / FILENAME, len(manifest))
+            return found == manifest and not os.path.lexists(self.path)
+        return False
 
     def discard(self) -> None:
         """Deletes what was staged; does nothing after a commit."""
@@ -72,9 +85,18 @@ class Staged:
         self.discard()
 
 
-def stage(layout: Layout) -> Staged:
-    """Makes a place for a new version, under the store's lock held by the caller."""
+def stage(layout: Layout, expected_bytes: int = 0) -> Staged:
+    """Makes a place for a new version, under the store's lock held by the caller.
+
+    Args:
+        layout: The store's paths.
+        expected_bytes: The least that will be written into it.
+
+    Raises:
+        OSError: If that cannot be; with ENOSPC if the disk has less space.
+    """
     clear_dead(layout)
+    check_space(layout, expected_bytes)
     path = layout.staging / uuid.uuid4().hex
     lock_path = path.with_suffix(".lock")
     lock = _lock.try_lock(lock_path)
@@ -86,6 +108,27 @@ def stage(layout: Layout) -> Staged:
         lock.release(remove=True)
         raise
     return Staged(path, lock)
+
+
+def check_space(layout: Layout, needed_bytes: int) -> None:
+    """Checks that the disk has that much space left.
+
+    Raises:
+        OSError: If not, with ENOSPC and both numbers.
+    """
+    disk = shutil.disk_usage(layout.root)
+    # A file system that does not know its size says that it has none.
+    if disk.total and disk.free < needed_bytes:
+        needed, available = (
+            f"{_sizes.rounded_size(count)} ({count:,} bytes)"
+            for count in (needed_bytes, disk.free)
+        )
+        raise OSError(
+            errno.ENOSPC,
+            f"{os.strerror(errno.ENOSPC)}: {needed} are needed and {available} are "
+            "available",
+            str(layout.root),
+        )
 
 
 def dead(layout: Layout) -> list[Path]:

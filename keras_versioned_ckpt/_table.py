@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from keras_versioned_ckpt._messages import escaped
+from keras_versioned_ckpt._sizes import rounded_size
 from keras_versioned_ckpt.records import HistoryEntry, Version
 
 _HEAD = ("number", "name", "epoch", "step", "metrics", "size", "age", "tags")
@@ -66,16 +67,6 @@ def metrics_text(version: Version) -> str:
     """Returns the metrics in one line, the monitored one first."""
     names = sorted(version.metrics, key=lambda name: (name != version.monitor, name))
     return " ".join(f"{escaped(n)}={version.metrics[n]:.4g}" for n in names) or "-"
-
-
-def rounded_size(size_bytes: int) -> str:
-    """Returns a size with a decimal unit, such as `403 MB`."""
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
 
 
 def rounded_age(age: timedelta) -> str:

@@ -388,7 +388,13 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             "metadata": self.metadata,
         }
         copies = self._copies if self.save_on_background else None
-        captured = capture(self.store, self.model, self.format, copies)
+        captured = capture(
+            self.store,
+            self.model,
+            self.format,
+            lambda: self.store.next_name(self.naming, **facts),
+            copies,
+        )
         self._step, self._saved_at = step, (self._epoch, self._batch, step)
         self._time_of_save = self._clock()
         self._in_flight = {} if event == "batch_end" else metrics

@@ -53,7 +53,13 @@ class VersionNotFoundError(CheckpointError, LookupError):
 
 
 class SaveError(CheckpointError):
-    """A save failed; older versions and the training state are intact."""
+    """A save failed; older versions and the training state are intact.
+
+    Attributes:
+        disk_full: Whether the version could not be saved for want of space.
+    """
+
+    disk_full: bool = False
 
 
 class CorruptVersionError(CheckpointError):

@@ -76,8 +76,9 @@ def save_version(
         "format": format,
     }
     store = CheckpointStore(directory, create=True, naming=policy)
+    captured = capture(store, model, format, lambda: store.next_name(policy, **facts))
     return store.commit(
-        capture(store, model, format).stage(),
+        captured.stage(),
         naming=policy,
         tags=tags,
         software=software(),

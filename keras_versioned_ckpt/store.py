@@ -176,20 +176,24 @@ class CheckpointStore:
 
     # Saving
 
-    def stage(self) -> Staged:
+    def stage(self, expected_bytes: int = 0) -> Staged:
         """Makes a place for a new version's payload; `commit` makes it a version.
+
+        Args:
+            expected_bytes: The least that will be written, so that a disk with less
+                space is told of before anything is. Defaults to 0.
 
         Returns:
             A context manager with the directory to write into as `path`; what
             is not committed is discarded at its end.
 
         Raises:
-            StoreError: If the store cannot be written.
+            StoreError: If the store cannot be written, or the disk is too full.
         """
         from keras_versioned_ckpt import _staging
 
         with self._room.writing("Saving"):
-            return _staging.stage(self._room.layout)
+            return _staging.stage(self._room.layout, expected_bytes)
 
     def commit(
         self,
@@ -231,6 +235,18 @@ class CheckpointStore:
             software=software or {},
             facts=facts,
         )
+
+    def next_name(self, naming: NamingPolicy | None = None, **facts: Any) -> str:
+        """Returns what the next version will be called if nobody else saves before.
+
+        Args:
+            naming: What to call it. Defaults to `version_{number}`.
+            **facts: As for `commit`.
+        """
+        from keras_versioned_ckpt import _committing
+        from keras_versioned_ckpt.naming import Numbered
+
+        return _committing.expected_name(self._room, naming or Numbered(), facts)
 
     # Taking away
 

@@ -8,7 +8,6 @@ from keras_versioned_ckpt._table import (
     history_table,
     metrics_text,
     rounded_age,
-    rounded_size,
     version_table,
 )
 from keras_versioned_ckpt.records import HistoryEntry, Version
@@ -75,22 +74,6 @@ def test_the_monitored_metric_comes_first():
         monitor="val",
     )
     assert metrics_text(version) == "val=nan a=1.235 b=2"
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1 kB"),
-        (403_123_456, "403 MB"),
-        (5_000_000_000, "5 GB"),
-        (5_000_000_000_000_000, "5e+03 TB"),
-    ],
-)
-def test_sizes_have_decimal_units(size, text):
-    """Three significant digits."""
-    assert rounded_size(size) == text
 
 
 @pytest.mark.parametrize(
