@@ -49,6 +49,21 @@ def check_metadata(metadata: object) -> Mapping[str, Any]:
         ) from error
 
 
+def check_on_disk_full(on_disk_full: object, *, has_policy: bool) -> str:
+    """Returns what to do when the disk is full, where that can be done."""
+    if on_disk_full not in ("raise", "prune"):
+        raise ValueError(
+            "`on_disk_full` must be 'raise' or 'prune'. "
+            f"Received: on_disk_full={on_disk_full!r}"
+        )
+    if on_disk_full == "prune" and not has_policy:
+        raise ValueError(
+            "`on_disk_full='prune'` needs a retention policy, which says what may go. "
+            "Received: retention=None. Pass for example `retention=KeepLast(3)`."
+        )
+    return str(on_disk_full)
+
+
 def check_monitor(monitor: object) -> str:
     if not isinstance(monitor, str) or not monitor:
         raise ValueError(

@@ -1,6 +1,7 @@
 """How versions are taken away: what a policy decides, and what a user does."""
 
 import contextlib
+import dataclasses
 import warnings
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -13,12 +14,17 @@ from keras_versioned_ckpt.errors import (
     CheckpointWarning,
     StoreError,
 )
-from keras_versioned_ckpt.records import Version
+from keras_versioned_ckpt.records import FrozenMapping, Version
 from keras_versioned_ckpt.retention import Plan, RetentionPolicy
 
 
 def prune(
-    room: Room, policy: RetentionPolicy, *, dry_run: bool, in_use: Collection[int]
+    room: Room,
+    policy: RetentionPolicy,
+    *,
+    dry_run: bool,
+    in_use: Collection[int],
+    making_room: bool,
 ) -> Plan:
     """Does what `CheckpointStore.prune` says."""
     if not isinstance(policy, RetentionPolicy):
@@ -28,9 +34,9 @@ def prune(
         )
     if dry_run:
         with room.reading():
-            return _plan(room, policy, room.catalog.versions(), in_use)
+            return _decide(room, policy, room.catalog.versions(), in_use, making_room)
     with room.writing("Pruning") as store_id:
-        plan = _plan(room, policy, room.reconciled(), in_use)
+        plan = _decide(room, policy, room.reconciled(), in_use, making_room)
         reasons = {v: "; ".join(plan.reasons[v.number]) for v in plan.remove}
         _take_away(room, reasons, repr(policy))
     _empty_trash(room, store_id)
@@ -52,11 +58,38 @@ def delete(room: Room, version: Version | int | str) -> None:
     _empty_trash(room, store_id)
 
 
+def _decide(
+    room: Room,
+    policy: RetentionPolicy,
+    versions: tuple[Version, ...],
+    in_use: Collection[int],
+    making_room: bool,
+) -> Plan:
+    """Plans; if nothing is to go and there must be room, as after the next save."""
+    plan = _plan(room, policy, versions, in_use)
+    if plan.remove or not plan.keep or not making_room:
+        return plan
+    # It takes the place of none by a metric, a period or an epoch: if it cannot be
+    # saved after all, those are still there.
+    coming = dataclasses.replace(
+        plan.keep[-1],
+        number=plan.keep[-1].number + 1,
+        created=datetime.now(UTC),
+        epoch=None,
+        step=None,
+        path=None,
+        metrics={},
+        tags=(),
+    )
+    return _plan(room, policy, versions, in_use, coming)
+
+
 def _plan(
     room: Room,
     policy: RetentionPolicy,
     versions: tuple[Version, ...],
     in_use: Collection[int],
+    coming: Version | None = None,
 ) -> Plan:
     """Plans with the versions that are sound, and warns of the others.
 
@@ -65,13 +98,42 @@ def _plan(
     the place of a good one.
     """
     while True:
-        plan = policy.plan(versions, in_use=in_use)
+        if coming is None:
+            plan = policy.plan(versions, in_use=in_use)
+        else:
+            plan = _plan_with(policy, versions, in_use, coming)
         seen = room.seen_sound
         kept = [v for v in plan.keep if v.number not in seen]
         unsound = {v.number for v in (*plan.remove, *kept) if not _sound(room, v)}
         if not unsound:
             return plan
         versions = tuple(v for v in versions if v.number not in unsound)
+
+
+def _plan_with(
+    policy: RetentionPolicy,
+    versions: tuple[Version, ...],
+    in_use: Collection[int],
+    coming: Version,
+) -> Plan:
+    """Plans as if one more version was there, which the plan then does not tell of.
+
+    The newest of those that are there stays: the guard must not rest on a version
+    that may never be.
+    """
+    newest = policy.plan(versions, in_use=in_use).keep[-1:]
+    stay = {*in_use, *(version.number for version in newest)}
+    plan = policy.plan((*versions, coming), in_use=stay)
+    reasons = {n: texts for n, texts in plan.reasons.items() if n != coming.number}
+    for version in plan.remove:
+        reasons[version.number] = ("removed: to make room for the next version",)
+    for version in newest:
+        reasons[version.number] = ("kept: newest version (guard)",)
+    return Plan(
+        keep=tuple(v for v in plan.keep if v is not coming),
+        remove=plan.remove,
+        reasons=FrozenMapping(reasons),
+    )
 
 
 def _sound(room: Room, version: Version) -> bool:

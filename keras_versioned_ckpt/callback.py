@@ -11,7 +11,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
@@ -21,7 +21,7 @@ from keras_versioned_ckpt._capture import Capture, Copies, capture
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import listing, shown
 from keras_versioned_ckpt._ranking import MODES, best_first, improves, is_score, score
-from keras_versioned_ckpt.errors import CheckpointWarning
+from keras_versioned_ckpt.errors import CheckpointWarning, SaveError
 from keras_versioned_ckpt.naming import as_naming
 from keras_versioned_ckpt.records import Event, Moment, Version
 from keras_versioned_ckpt.retention import KeepBest, KeepLast, RetentionPolicy
@@ -29,6 +29,7 @@ from keras_versioned_ckpt.saving import software, step_of
 from keras_versioned_ckpt.store import CheckpointStore
 from keras_versioned_ckpt.triggers import as_trigger
 
+_T = TypeVar("_T")
 _log = logging.getLogger("keras_versioned_ckpt")
 
 
@@ -68,6 +69,11 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         resume: Must be `False` in this release.
         metadata: A JSON-able dictionary that is put into every manifest.
         verbose: 0 (default) is silent, 1 prints a line per save.
+        on_disk_full: What a disk without space for the next version does: `"raise"`
+            (default) ends training with a `SaveError`; `"prune"` applies the
+            retention policy once, and where that removes nothing, as if the next
+            version was there already; then the save is tried once more. The newest
+            version, tagged ones and those that the policy keeps as the best stay.
 
     Raises:
         TypeError: If an argument is not of a type it can be.
@@ -114,6 +120,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         resume: bool = False,
         metadata: Mapping[str, Any] | None = None,
         verbose: int = 0,
+        on_disk_full: str = "raise",
     ) -> None:
         super().__init__()
         self.directory = _founding.store_path(directory)
@@ -134,6 +141,9 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         )
         self.metadata = _arguments.check_metadata(metadata)
         self.verbose = _arguments.check_verbose(verbose)
+        self.on_disk_full = _arguments.check_on_disk_full(
+            on_disk_full, has_policy=self.retention is not None
+        )
         if _arguments.check_boolean("resume", resume):
             raise NotImplementedError(
                 "`resume=True` is not part of this release. Load the newest version "
@@ -388,12 +398,14 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             "metadata": self.metadata,
         }
         copies = self._copies if self.save_on_background else None
-        captured = capture(
-            self.store,
-            self.model,
-            self.format,
-            lambda: self.store.next_name(self.naming, **facts),
-            copies,
+        captured = self._tried(
+            lambda: capture(
+                self.store,
+                self.model,
+                self.format,
+                lambda: self.store.next_name(self.naming, **facts),
+                copies,
+            )
         )
         self._step, self._saved_at = step, (self._epoch, self._batch, step)
         self._time_of_save = self._clock()
@@ -421,12 +433,15 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         waited: Callable[[], float],
     ) -> None:
         """Writes, commits and prunes; on the background it never touches the model."""
-        version = self.store.commit(
-            captured.stage(),
-            naming=self.naming,
-            trigger=fired,
-            software=self._software,
-            **facts,
+        version = self._tried(
+            lambda: self.store.commit(
+                captured.stage(),
+                naming=self.naming,
+                trigger=fired,
+                software=self._software,
+                **facts,
+            ),
+            again=captured.is_repeatable,
         )
         self._parent = version.number
         news = f"Epoch {version.epoch}: saved {version.name}"
@@ -437,6 +452,21 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             for gone in self.store.prune(self._policy).remove:
                 removed += f", removed {gone.name} (no rule keeps it)"
         self._news.append(f"{news}, training waited {waited():.3f} s{removed}")
+
+    def _tried(self, save: Callable[[], _T], *, again: bool = True) -> _T:
+        """Saves; where the disk is full, makes room and tries once more."""
+        try:
+            return save()
+        except SaveError as error:
+            policy = self._policy if self.on_disk_full == "prune" else None
+            if not (error.disk_full and again and policy):
+                raise
+            plan = self.store.prune(policy, making_room=True)
+            if not plan.remove:
+                raise
+        names = listing(version.name for version in plan.remove)
+        self._news.append(f"The disk is full: removed {names} to make room")
+        return save()
 
     # What the hooks need to know
 

@@ -256,6 +256,7 @@ class CheckpointStore:
         dry_run: bool = False,
         *,
         in_use: Collection[int] = (),
+        making_room: bool = False,
     ) -> Plan:
         """Removes the versions that a retention policy does not keep.
 
@@ -267,6 +268,9 @@ class CheckpointStore:
             policy: Which to keep.
             dry_run: Whether to only say what would be done. Defaults to `False`.
             in_use: Numbers of versions that a running training resumed from.
+            making_room: Whether, if nothing is to go yet, to remove what will go once
+                there is one more version. Its metrics are not known, so that it
+                displaces none that is the best. Defaults to `False`.
 
         Returns:
             The plan: what is kept, what is removed, and why.
@@ -282,7 +286,13 @@ class CheckpointStore:
         """
         from keras_versioned_ckpt import _pruning
 
-        return _pruning.prune(self._room, policy, dry_run=dry_run, in_use=in_use)
+        return _pruning.prune(
+            self._room,
+            policy,
+            dry_run=dry_run,
+            in_use=in_use,
+            making_room=making_room,
+        )
 
     def delete(self, version: Version | int | str) -> None:
         """Removes one version, for good.
