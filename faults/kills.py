@@ -1,5 +1,7 @@
 """A kill at every system call that touches a store."""
 
+import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,22 +17,42 @@ _SAMPLE = 6
 _TELLING = ("renameat2", "fsync")
 
 
-def recorded(arena: workloads.Arena, workload: str) -> list[tuple[int, Call]]:
+def recorded(
+    arena: workloads.Arena, workload: str, subject: workloads.Subject | None = None
+) -> list[tuple[int, Call]]:
     """Returns each call on the store in a run that nothing disturbs, with its thread.
 
     Threads are traced one run each, since strace counts calls by thread.
+
+    Args:
+        arena: Where stores come from.
+        workload: What runs on them.
+        subject: The process that runs it; a new one for each run if there is none.
     """
     found: list[tuple[int, Call]] = []
     thread = 0
     while True:
-        with arena.store(workload) as directory, workloads.subject() as subject:
-            run = subject.run(workload, directory, thread=thread)
+        with arena.store(workload) as directory, contextlib.ExitStack() as cleanup:
+            process = subject or cleanup.enter_context(workloads.subject())
+            run = process.run(workload, directory, thread=thread)
             if run.raised:
                 raise RuntimeError(f"{workload}, undisturbed: {run.raised[-1]}")
             if not run.reached:
                 return found
             found += [(thread, c) for c in strace.calls_on(run.record, directory)]
         thread += 1
+
+
+def without_repeats(points: list[tuple[int, Call]]) -> list[tuple[int, Call]]:
+    """Returns the points without the middle of long runs of the same call on a file.
+
+    A payload is written piece by piece; the first two and the last tell of all.
+    """
+    found = []
+    for _, run in itertools.groupby(points, lambda p: (p[0], p[1].name, p[1].path)):
+        same = list(run)
+        found += same if len(same) <= 3 else [*same[:2], same[-1]]
+    return found
 
 
 def sampled(points: list[tuple[int, Call]]) -> list[tuple[int, Call]]:

@@ -74,7 +74,8 @@ def commit(
 def expected_name(room: Room, naming: NamingPolicy, facts: Mapping[str, Any]) -> str:
     """Returns what the next version will be called if nobody else saves before.
 
-    It is for messages of failure, and what fails again does so in words.
+    It is for messages of failure: where the store cannot be read any more, neither can
+    its last number.
     """
     try:
         return _named(os.listdir(room.layout.root), room, naming, facts).name

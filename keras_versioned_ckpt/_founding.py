@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from keras_versioned_ckpt import _atomic, _names, _strict_json
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._lock import locked
-from keras_versioned_ckpt._messages import listing, shown
+from keras_versioned_ckpt._messages import listing, reason, shown
 from keras_versioned_ckpt.errors import (
     CheckpointError,
     StoreError,
@@ -102,6 +102,10 @@ def check_usable(layout: Layout, naming: NamingPolicy) -> None:
             f"{error.filename} cannot be entered, so no version can be saved in "
             f"{layout.root}. Change its permissions or pass another `directory`."
         ) from error
+    except StoreNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"Reading failed in {layout.root}: {reason(error)}") from error
 
 
 def _check_usable(layout: Layout, naming: NamingPolicy) -> None:
@@ -162,7 +166,7 @@ def found(layout: Layout, naming: NamingPolicy | None = None) -> str:
         return store_id
     except OSError as error:
         raise StoreError(
-            f"No store can be made in {layout.root}: {error.strerror or error}"
+            f"No store can be made in {layout.root}: {reason(error)}"
         ) from error
 
 

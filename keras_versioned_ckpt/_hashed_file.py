@@ -113,9 +113,12 @@ class HashedFile(io.RawIOBase):
             self._failures.append(ValueError("the file was closed"))
             for lane in self._lanes:
                 lane.end()
-            if self._fd is not None:
-                os.close(self._fd)
-        super().close()
+            try:
+                if self._fd is not None:
+                    with _atomic.about(self._path):
+                        os.close(self._fd)
+            finally:
+                super().close()
 
     def _raise_failure(self) -> None:
         if self._failures:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from keras_versioned_ckpt import _atomic, _removal, ledger
-from keras_versioned_ckpt._messages import listing, shown
+from keras_versioned_ckpt._messages import listing, reason, shown
 from keras_versioned_ckpt._room import Room
 from keras_versioned_ckpt.errors import (
     CheckpointError,
@@ -172,9 +172,16 @@ def _take_away(room: Room, reasons: Mapping[Version, str], policy: str = "") -> 
 
 
 def _empty_trash(room: Room, store_id: str) -> None:
-    for name, why in _removal.empty_trash(room.layout, store_id).items():
-        warnings.warn(
-            f"{room.layout.trash / name} stays in the trash: {why}",
-            CheckpointWarning,
-            stacklevel=4,
-        )
+    """Deletes what was moved out of sight; what cannot be, costs no more than space."""
+    try:
+        left = _removal.empty_trash(room.layout, store_id)
+    except OSError as error:
+        _warn(f"{room.layout.trash} is not emptied: {reason(error)}")
+    else:
+        for name, why in left.items():
+            _warn(f"{room.layout.trash / name} stays in the trash: {why}")
+
+
+def _warn(text: str) -> None:
+    # At the line that pruned or deleted.
+    warnings.warn(text, CheckpointWarning, stacklevel=5)

@@ -186,5 +186,7 @@ def _staged(layout: Layout) -> list[Path]:
 
 def _clear(path: Path) -> None:
     # rmtree does not follow links, and leaves a `path` that is one. What cannot be
-    # deleted is left to the next save, and to `verify` to tell of.
-    shutil.rmtree(path, ignore_errors=True)
+    # deleted is left to the next save, and to `verify` to tell of. Not every error is
+    # among those that rmtree ignores.
+    with contextlib.suppress(OSError):
+        shutil.rmtree(path, ignore_errors=True)
