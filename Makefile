@@ -4,6 +4,7 @@
 #   make demo                    the main job, end to end
 #   make test                    everything that must be green
 #   make test PYTHON=python3.13  the same with another interpreter
+#   make faults                  breaks stores in every way there is; docs/reliability.rst
 #   make bench                   how fast it is, as ratios; draws docs/saving.svg
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ WORKERS ?= auto
 export TF_CPP_MIN_LOG_LEVEL := 3
 export TF_ENABLE_ONEDNN_OPTS := 0
 
-.PHONY: demo test lint types unit unit-jax test-backends test-torch test-oldest bench clean
+.PHONY: demo test lint types unit unit-jax test-backends test-torch test-oldest faults bench clean
 
 # The environment is made anew when setup.cfg changed or when another interpreter is
 # asked for, and is otherwise left alone.
@@ -86,6 +87,10 @@ test-oldest: $(OLDEST_STAMP)
 	PYTHONPATH=. KERAS_BACKEND=jax $(OLDEST)/bin/python $(PYTEST_BACKENDS)
 	PYTHONPATH=. KERAS_BACKEND=tensorflow $(OLDEST)/bin/python $(PYTEST_BACKENDS) \
 	  tests/test_callback.py tests/test_saving.py tests/test_loading.py
+
+# As root, so that power can be cut; needs strace, mkfs.ext4 and mkfs.xfs.
+faults: $(STAMP)
+	$(BIN)/python -m faults --write docs/reliability.rst
 
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/plan.py

@@ -7,11 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from faults.outcome import Fault, Row, tried
+from faults import report
+from faults.outcome import Fault, tried
 
 # The files that break stores; each has a table `FAULTS` of its own.
-MODULES: tuple[str, ...] = ("kills",)
-HEAD = ("fault", "points", "failed", "lost", "torn", "leftover bytes", "seconds")
+MODULES = ("kills", "failing")
 
 
 def faults(names: list[str]) -> dict[str, Fault]:
@@ -22,22 +22,12 @@ def faults(names: list[str]) -> dict[str, Fault]:
     return found
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """Returns what the table shows of a row."""
-    if row.skipped:
-        return (row.fault, f"NOT TRIED: {row.skipped}", *[""] * 5)
-    return (
-        row.fault,
-        *map(str, (row.points, row.failed, row.lost, row.torn, row.leftover_bytes)),
-        f"{row.seconds:.0f}",
-    )
-
-
 def main() -> int:
     """Breaks stores; returns 1 if anything was lost, torn, left or otherwise wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="files to run; all if none is named")
     parser.add_argument("--quick", action="store_true", help="run the samples alone")
+    parser.add_argument("--write", type=Path, help="the document with the table")
     arguments = parser.parse_args()
     rows = []
     for name, fault in faults(arguments.names).items():
@@ -47,9 +37,12 @@ def main() -> int:
         finally:
             shutil.rmtree(place, ignore_errors=True)
         rows.append(row)
-        print(" | ".join(cells(row)), flush=True)
+        print(f"{name}: {row.points} points tried, {row.failed} failed", flush=True)
         for failure in row.failures[:20]:
             print(f"    {failure}", flush=True)
+    print("\n".join(["", *report.table([*map(report.cells, rows)])]), flush=True)
+    if arguments.write:
+        report.write(rows, arguments.write)
     return int(any(row.failed for row in rows))
 
 

@@ -25,3 +25,18 @@ def pytest_configure(config: pytest.Config) -> None:
     # before its coverage is measured.
     warning = "keras_versioned_ckpt.errors.CheckpointWarning"
     config.addinivalue_line("filterwarnings", f"error::{warning}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows how many points of each fault were tried, and how many failed."""
+    lines = [
+        text
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        for name, text in report.user_properties
+        if name == "faults"
+    ]
+    if lines:
+        terminalreporter.section("faults")
+        for line in sorted(set(lines)):
+            terminalreporter.write_line(line)

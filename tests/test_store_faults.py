@@ -12,16 +12,16 @@ sides of every step.
 import functools
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from faults import strace
+from faults.outcome import Skipped
 from keras_versioned_ckpt.retention import KeepLast
 from keras_versioned_ckpt.store import CheckpointStore
 from tests.stores import ROOT, found, new_store, run, save, tree
@@ -42,11 +42,8 @@ store.prune(KeepLast(2))
 print("pruned", flush=True)
 """
 
-# What changes a store, and what it reads before it does.
-CALLS = [
-    *("mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat"),
-    *("rmdir", "openat", "write", "fsync", "fdatasync", "ftruncate", "flock"),
-]
+# A kill when a file is closed is one at the next call: `make faults` tries both.
+CHANGING = tuple(name for name in strace.CALLS if name not in ("close", "fcntl"))
 
 # Makes a store, and the directories above it.
 MAKE = """
@@ -60,26 +57,12 @@ print("made", flush=True)
 REPAIR = MAKE.replace(", create=True)", ").repair()")
 
 
-class Call(NamedTuple):
-    """One system call on a store: its name, and the how-manieth of that name."""
-
-    name: str
-    count: int
-    path: str
-
-
-def strace_missing() -> str | None:
-    """Returns why faults cannot be injected here, if they cannot."""
-    if shutil.which("strace") is None:
-        return "strace is missing"
-    probe = subprocess.run(["strace", "-qq", "-e", "trace=none", "true"], check=False)
-    return None if probe.returncode == 0 else "strace is not allowed to trace"
-
-
 @functools.cache
 def need_strace() -> None:
     """Skips the test, loudly, where nothing can be traced."""
-    if why := strace_missing():
+    try:
+        strace.check_available()
+    except Skipped as why:
         pytest.skip(f"NOT TESTED: kills and disk faults, since {why}")
 
 
@@ -88,7 +71,7 @@ def traced(
     store: Path,
     *,
     inject: str | None = None,
-    trace: Sequence[str] = CALLS,
+    trace: Sequence[str] = CHANGING,
 ) -> tuple[subprocess.CompletedProcess[str], str]:
     """Runs a script on a store under strace.
 
@@ -111,30 +94,14 @@ def traced(
         return done, log.read_text()
 
 
-def calls(record: str, store: Path) -> list[Call]:
-    """Returns the calls on the store's paths, counted among all of their name."""
-    counts: dict[str, int] = {}
-    found_calls = []
-    for line in record.splitlines():
-        match = re.match(r"\d+ +(\w+)\((.*)", line)
-        if match is None:
-            continue
-        name, rest = match.groups()
-        counts[name] = counts.get(name, 0) + 1
-        if str(store) in rest:
-            path = re.findall(rf"{re.escape(str(store))}[^\s,>\"]*", rest)[-1]
-            found_calls.append(Call(name, counts[name], path))
-    return found_calls
-
-
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory) -> list[Call]:
+def recorded(tmp_path_factory) -> list[strace.Call]:
     """The calls of an undisturbed run on a store with two versions."""
     directory = tmp_path_factory.mktemp("recorded") / "store"
     new_store(directory, 0.5, 0.4)
     done, record = traced(WORK, directory)
     assert done.stdout.split() == ["begin", "saved", "3", "pruned"], done.stderr
-    return calls(record, directory)
+    return strace.calls_on(record, directory)
 
 
 def check_invariants(directory: Path, said: str) -> None:
@@ -182,7 +149,7 @@ def test_a_kill_while_a_store_is_made_leaves_nothing_in_the_way(tmp_path):
     """A sweep over every call: the next save makes the rest."""
     done, record = traced(MAKE, tmp_path / "runs" / "store")
     assert done.stdout == "made\n", done.stderr
-    points = calls(record, tmp_path)
+    points = strace.calls_on(record, tmp_path)
     assert len(points) > 10
     for call in points:
         directory = tmp_path / f"{call.name}-{call.count}" / "runs" / "store"
@@ -211,7 +178,7 @@ def test_a_kill_during_a_repair_loses_nothing(tmp_path):
     damaged(tmp_path / "recorded")
     done, record = traced(REPAIR, tmp_path / "recorded")
     assert done.returncode == 0, done.stderr
-    points = calls(record, tmp_path / "recorded")
+    points = strace.calls_on(record, tmp_path / "recorded")
     for call in [c for c in points if c.name not in ("openat", "flock")]:
         store = damaged(tmp_path / f"{call.name}-{call.count}")
         sound = tree(store.path / "version_3") | tree(store.path / "version_4")
@@ -504,7 +471,7 @@ def test_a_killed_writer_leaves_no_lock_where_there_are_none(tmp_path):
     assert said.split() == ["begin", "saved", "3", "pruned"]
     points = [
         call
-        for call in calls(record, tmp_path / "recorded")
+        for call in strace.calls_on(record, tmp_path / "recorded")
         if call.name in names and "lock" in call.path
     ]
     assert {call.name for call in points} == set(names)
