@@ -236,3 +236,40 @@ def test_a_link_to_a_directory_is_none(tmp_path):
     assert _atomic.is_directory(tmp_path)
     for name in ("link", "file", "none", "file/none"):
         assert not _atomic.is_directory(tmp_path / name)
+
+
+# Disks that say one thing and do another
+
+
+def test_a_disk_that_took_less_than_it_said_is_caught(tmp_path, monkeypatch):
+    """New files and those that grow are measured before they are flushed."""
+    write = os.write
+
+    def claiming(fd, data):
+        write(fd, data[: len(data) // 2])
+        return len(data)
+
+    (tmp_path / "ledger").write_bytes(b"line 1\n")
+    monkeypatch.setattr(os, "write", claiming)
+    message = r"6 bytes were written and 3 are there.*new"
+    with pytest.raises(OSError, match=message):
+        _atomic.write_new(tmp_path / "new", b"abcdef")
+    with pytest.raises(OSError, match="13 bytes were written and 10 are there.*ledger"):
+        _atomic.append(tmp_path / "ledger", b"line 2")
+
+
+def test_a_disk_that_writes_nothing_is_not_asked_for_ever(tmp_path, monkeypatch):
+    """Not even where it reports no failure."""
+    monkeypatch.setattr(os, "write", lambda fd, data: 0)
+    with pytest.raises(OSError, match="the system wrote nothing.*new"):
+        _atomic.write_new(tmp_path / "new", b"abc")
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "close"])
+def test_a_failure_on_an_open_file_names_it(tmp_path, monkeypatch, call):
+    """The system gives no name where it is asked by descriptor."""
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, broken(errno.EIO))
+        with pytest.raises(OSError, match="Input/output error: .*new'") as caught:
+            _atomic.write_new(tmp_path / "new", b"abc")
+    assert caught.value.filename == str(tmp_path / "new")

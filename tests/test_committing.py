@@ -119,6 +119,49 @@ def test_a_disk_that_fails_costs_nothing_but_the_save(directory, monkeypatch):
     assert os.listdir(directory / ".versions" / "staging") == []
 
 
+def test_a_rename_whose_reply_was_lost_has_happened(directory, monkeypatch):
+    """A network file system may say "stale handle" of a rename that it made."""
+    store = new_store(directory, 0.5)
+
+    def renamed_and_lost(source, target):
+        os.rename(source, target)
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(source))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_atomic, "rename_new", renamed_and_lost)
+        version = save(store, loss=0.4)
+    assert [version.number, found(store)] == [2, [1, 2]]
+    assert [entry.number for entry in store.history] == [1, 2]
+    assert store.verify().ok
+
+
+def test_a_rename_that_failed_has_not_happened(directory, monkeypatch):
+    """Also where another version of the very name stands there by now."""
+    store = new_store(directory, 0.5)
+
+    def taken(source, target):
+        shutil.copytree(store.path / "version_1", target)
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(source))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_atomic, "rename_new", taken)
+        with pytest.raises(SaveError, match="version_2 .*Stale file handle"):
+            save(store, loss=0.4)
+    assert os.listdir(directory / ".versions" / "staging") == []
+
+
+def test_the_next_name_is_what_the_next_version_is_called(directory):
+    """By any naming policy, past names that are taken, and from what is known."""
+    store = new_store(directory, 0.5)
+    (directory / "version_2").mkdir()
+    assert store.next_name() == "version_2-2"
+    naming = Template("{epoch:03d}-{val_loss:.2f}")
+    facts = {"epoch": 7, "metrics": {"val_loss": 0.25}}
+    assert store.next_name(naming, **facts) == "007-0.25"
+    assert save(store, naming=naming, **facts).name == "007-0.25"
+    assert [store.next_name(), save(store).name] == ["version_3", "version_3"]
+
+
 def test_a_place_that_cannot_be_made_leaves_no_lock(directory, monkeypatch):
     """Staging fails as a whole."""
     store = new_store(directory)

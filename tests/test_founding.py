@@ -1,11 +1,13 @@
 """Which directories are stores, may become one, and how they become one."""
 
+import errno
 import json
 import os
 import shutil
 
 import pytest
 
+from keras_versioned_ckpt import _atomic
 from keras_versioned_ckpt._founding import check_usable, store_path
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt.errors import (
@@ -413,3 +415,17 @@ def test_what_cannot_be_read_is_an_error_of_the_tree(outside, private, act, told
     new_store(outside / "store", 0.5, 0.4)
     (outside / "store" / private).chmod(0o000)
     assert told in without_rights(outside / "store", act)
+
+
+def test_a_disk_that_cannot_be_read_is_told_of_when_the_callback_is_made(
+    directory, monkeypatch
+):
+    """The error is the package's own, and names the file."""
+    new_store(directory)
+
+    def broken(path, *_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(_atomic, "read_bytes", broken)
+    with pytest.raises(StoreError, match="Input/output error .*store.json"):
+        check_usable(Layout(directory), Numbered())
