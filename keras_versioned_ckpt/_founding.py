@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,7 +160,11 @@ def found(layout: Layout, naming: NamingPolicy | None = None) -> str:
             store_id = identify(layout)
             if store_id is None or not layout.store_file.exists():
                 store_id = store_id or uuid.uuid4().hex
-                record = {"format": FORMAT, "store_id": store_id}
+                record = {
+                    "format": FORMAT,
+                    "store_id": store_id,
+                    "crc32": _crc32(store_id),
+                }
                 _atomic.replace(layout.store_file, _strict_json.dumps(record, indent=2))
                 _atomic.sync_directory(layout.root)
                 _atomic.sync_directory(layout.root.parent)
@@ -208,7 +213,7 @@ def _no_store(layout: Layout) -> str:
 
 
 def _check_folders(layout: Layout) -> None:
-    for folder in layout.folders:
+    for folder in (*layout.folders, layout.quarantine):
         if os.path.lexists(folder) and not _atomic.is_directory(folder):
             raise UnsafeVersionError(
                 f"{folder} is not a directory of the store but a link or a file. "
@@ -236,6 +241,14 @@ def _read_store_file(layout: Layout, data: bytes) -> str:
             raise ValueError("its fields are not a number and a string")
         if _names.why_not(store_id) is not None:
             raise ValueError("the store id is not a name")
+        # Without the checksum, one flipped bit could be the id of another store. A
+        # record that was written by an early release has none.
+        if number <= FORMAT and record.get("crc32", _crc32(store_id)) != _crc32(
+            store_id
+        ):
+            raise ValueError("the store id does not match its checksum")
+        if number < 1:
+            raise ValueError("the format is not 1 or more")
     except (ValueError, TypeError, KeyError) as error:
         raise StoreError(
             f"{layout.store_file} is damaged: {error}. Move it away; the store "
@@ -248,6 +261,10 @@ def _read_store_file(layout: Layout, data: bytes) -> str:
             "Upgrade it: pip install --upgrade keras-versioned-ckpt"
         )
     return store_id
+
+
+def _crc32(store_id: str) -> int:
+    return zlib.crc32(store_id.encode())
 
 
 def _id_of_the_versions(layout: Layout) -> str | None:

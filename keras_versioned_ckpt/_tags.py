@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import operator
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ _number = operator.attrgetter("number")
 
 def record(number: int) -> bytes:
     """Returns what the file of a tag holds."""
-    return _strict_json.dumps({"number": number})
+    return _strict_json.dumps({"number": number, "crc32": _crc32(number)})
 
 
 def read(layout: Layout) -> dict[str, int | None]:
@@ -67,6 +68,14 @@ def _read(path: Path) -> int | None:
             f"Nothing behind it is touched; remove {path} to go on."
         ) from error
     try:
-        return _wire.count(_strict_json.loads(data, _MAX_BYTES)["number"])
+        fields = _strict_json.loads(data, _MAX_BYTES)
+        number = _wire.count(fields["number"])
+        # Without the checksum, one flipped bit could be another number. A file that
+        # was written by hand, or by an early release, has none.
+        return number if fields.get("crc32", _crc32(number)) == _crc32(number) else None
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _crc32(number: int) -> int:
+    return zlib.crc32(str(number).encode())

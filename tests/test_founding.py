@@ -190,6 +190,24 @@ def test_a_damaged_record_says_how_to_mend_it(directory, text):
     assert store.verify().ok
 
 
+def test_a_flipped_bit_makes_no_other_store(directory):
+    """The record has a checksum: else every version would be another store's."""
+    new_store(directory, 0.5)
+    file = directory / ".versions" / "store.json"
+    record = json.loads(file.read_text())
+    flipped = chr(ord(record["store_id"][0]) ^ 1) + record["store_id"][1:]
+    file.write_text(json.dumps({**record, "store_id": flipped}))
+    with pytest.raises(StoreError, match=r"store.json is damaged.*checksum.*Move it"):
+        CheckpointStore(directory)
+    file.write_text(json.dumps({**record, "format": 0}))
+    with pytest.raises(StoreError, match="the format is not 1 or more"):
+        CheckpointStore(directory)
+    # As an early release wrote it.
+    del record["crc32"]
+    file.write_text(json.dumps(record))
+    assert CheckpointStore(directory).verify().ok
+
+
 def test_versions_of_two_stores_cannot_say_who_they_are(tmp_path):
     """Then the record cannot be made anew, and the message says why."""
     first, second = new_store(tmp_path / "1", 0.5), new_store(tmp_path / "2", 0.5, 0.4)
