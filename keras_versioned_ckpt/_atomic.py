@@ -282,6 +282,14 @@ def is_directory(path: Path) -> bool:
         return False
 
 
+def is_stranger(path: Path) -> bool:
+    """Returns whether something stands there that is no regular file."""
+    try:
+        return not stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def _raise(error: OSError) -> None:
     # os.walk passes over what it cannot read unless it is told not to.
     raise error

@@ -236,6 +236,26 @@ class Catalog:
             tag for tag, number in _tags.read(self._layout).items() if number is None
         ]
 
+    def lost_tags(self) -> dict[str, int]:
+        """Returns the tags that have no file although nobody took them off.
+
+        The line about a tag is written after its file and the one about its end
+        before the file is deleted, so that no crash looks like this.
+        """
+        with self._lock:
+            self._ledger.read()
+            there = _tags.read(self._layout)
+            return {
+                tag: number
+                for tag, number in self._ledger.tagged.items()
+                if tag not in there
+            }
+
+    def said_of(self, number: int) -> tuple[Version | None, int | None]:
+        """Returns a version by the ledger and the checksum of its manifest there."""
+        crc32 = self._ledger.manifest_crc32s.get(number)
+        return self._ledger.committed.get(number), crc32
+
     @property
     def damaged_lines(self) -> int:
         """How many lines of the ledger could not be read."""

@@ -18,6 +18,7 @@ class Following:
 
     Attributes:
         committed: Every version that a line speaks of, by number.
+        manifest_crc32s: The checksums of their manifests, by number, where known.
         removed: What the lines say of removals, by number.
         live: The version that stands under each name, if its directory is there.
         tagged: The number that each tag is on.
@@ -46,6 +47,7 @@ class Following:
         self.indexed = 0
         self.touched |= self.live.keys()
         self.committed: dict[int, Version] = {}
+        self.manifest_crc32s: dict[int, int] = {}
         self.removed: dict[int, ledger.Removed] = {}
         self.live = {}
         self.places: dict[str, int] = {}
@@ -96,6 +98,9 @@ class Following:
             path = self._layout.root / event.version.name
             version = dataclasses.replace(event.version, path=path)
             self.committed[version.number] = version
+            self.manifest_crc32s.pop(version.number, None)
+            if event.manifest_crc32 is not None:
+                self.manifest_crc32s[version.number] = event.manifest_crc32
             self.removed.pop(version.number, None)
             self.live[version.name] = version
             self.places[version.name] = place

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,12 @@ def read_manifest(directory: Path, store_id: str | None = None) -> Manifest:
             f"{manifest.version.name}: it was copied or renamed"
         )
     return manifest
+
+
+def manifest_crc32(directory: Path) -> int:
+    """Returns the checksum of a version's manifest, of all its bytes."""
+    path = directory / manifests.FILENAME
+    return zlib.crc32(_atomic.read_bytes(path, manifests.MAX_BYTES))
 
 
 def check_files(

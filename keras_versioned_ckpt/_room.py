@@ -40,7 +40,7 @@ class Room:
                 else _founding.identify(layout)
             )
         self.catalog = _catalog.Catalog(layout, self.store_id)
-        #: Numbers of versions that `prune` has seen to be sound.
+        #: Numbers of versions that this process wrote, or read and saw to be sound.
         self.seen_sound: set[int] = set()
 
     @contextlib.contextmanager
@@ -63,6 +63,12 @@ class Room:
             if store_id != self.store_id:
                 self.store_id = store_id
                 self.catalog = _catalog.Catalog(self.layout, store_id)
+                self.seen_sound = set()
+            if _atomic.is_stranger(self.layout.lock):
+                raise StoreError(
+                    f"{what} failed in {self.layout.root}: {self.layout.lock} is not a "
+                    "regular file. Nothing behind it is touched; remove it to go on."
+                )
             with locked(self.layout.lock):
                 yield store_id
                 if (index := self.catalog.new_index()) is not None:
@@ -102,7 +108,17 @@ class Room:
 
     def record(self, *events: ledger.Event) -> None:
         """Appends to the ledger; needs the lock."""
-        _atomic.append(self.layout.ledger, b"".join(map(ledger.encode, events)))
+        lines = [ledger.encode(self._with_checksum(event)) for event in events]
+        _atomic.append(self.layout.ledger, b"".join(lines))
+
+    def _with_checksum(self, event: ledger.Event) -> ledger.Event:
+        if not isinstance(event, ledger.Committed):
+            return event
+        # Imported here: opening a store must be fast, and records nothing.
+        from keras_versioned_ckpt import _integrity
+
+        directory = self.layout.root / event.version.name
+        return event._replace(manifest_crc32=_integrity.manifest_crc32(directory))
 
     def resolve(
         self, version: Version | int | str, versions: tuple[Version, ...]

@@ -5,7 +5,8 @@ store opens without reading them all, and the memory of what is gone. It can
 lose lines (a crash, a torn write) without harm to any version: a directory
 that no line speaks of is read from its manifest.
 
-* `{"event": "commit", …}` with the version's facts as in its manifest.
+* `{"event": "commit", …}` with the version's facts as in its manifest, and with
+  `manifest_crc32`, the checksum of the manifest's file, which MAY be missing.
 * `{"event": "remove", "number": …, "at": …, "reason": …, "policy": …}`; the policy is
   the text of the retention policy that decided it, empty where a person did.
 * `{"event": "tag" or "untag", "tag": …, "number": …, "at": …}`
@@ -25,9 +26,10 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 
 
 class Committed(NamedTuple):
-    """A version became visible."""
+    """A version became visible, with a manifest of this checksum."""
 
     version: Version
+    manifest_crc32: int | None = None
 
 
 class Removed(NamedTuple):
@@ -55,6 +57,8 @@ def encode(event: Event) -> bytes:
     fields: dict[str, Any]
     if isinstance(event, Committed):
         fields = {"event": "commit", **_wire.version_to_fields(event.version)}
+        if event.manifest_crc32 is not None:
+            fields["manifest_crc32"] = event.manifest_crc32
     elif isinstance(event, Removed):
         fields = {
             "event": "remove",
@@ -84,7 +88,11 @@ def decode(line: bytes) -> Event:
         raise ValueError("a line of the ledger is not a JSON object")
     event = fields.get("event")
     if event == "commit":
-        return Committed(_wire.version_from_fields(fields))
+        crc32 = fields.get("manifest_crc32")
+        return Committed(
+            _wire.version_from_fields(fields),
+            None if crc32 is None else _wire.count(crc32),
+        )
     at = _wire.instant_from_text(fields.get("at"))
     if event == "remove":
         reason = fields.get("reason")
