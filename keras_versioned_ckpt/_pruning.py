@@ -95,13 +95,16 @@ def _plan(
 
     What the policy would remove is checked afresh; what it would keep, once by
     this process, since a version never changes and a damaged one must not take
-    the place of a good one.
+    the place of a good one. The files of both are read once by this process.
     """
+    in_use = {*in_use, *_lost_tags(room, {version.number for version in versions})}
     while True:
         if coming is None:
             plan = policy.plan(versions, in_use=in_use)
         else:
             plan = _plan_with(policy, versions, in_use, coming)
+        if not plan.remove:
+            return plan  # nor would anything go if a damaged one was not counted
         seen = room.seen_sound
         kept = [v for v in plan.keep if v.number not in seen]
         unsound = {v.number for v in (*plan.remove, *kept) if not _sound(room, v)}
@@ -136,9 +139,24 @@ def _plan_with(
     )
 
 
+def _lost_tags(room: Room, there: Collection[int]) -> list[int]:
+    """Returns the versions whose tags something else took away, and warns of it."""
+    lost = {t: n for t, n in room.catalog.lost_tags().items() if n in there}
+    for tag, number in lost.items():
+        warnings.warn(
+            f"The tag {shown(tag)} is not there, and nobody took it off version "
+            f"{number}, which is kept. `CheckpointStore.repair()` puts it back on; "
+            "`untag` takes it off.",
+            CheckpointWarning,
+            stacklevel=5,
+        )
+    return [*lost.values()]
+
+
 def _sound(room: Room, version: Version) -> bool:
+    read = version.number not in room.seen_sound
     try:
-        _removal.check_removable(room.layout, version, room.store_id)
+        _removal.check_removable(room.layout, version, room.store_id, read=read)
     except FileNotFoundError:
         return False
     except CheckpointError as error:

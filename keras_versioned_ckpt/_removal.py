@@ -6,6 +6,7 @@ files are not exactly those is left where it is.
 
 import contextlib
 import os
+import stat
 import uuid
 from pathlib import Path
 
@@ -13,13 +14,25 @@ from keras_versioned_ckpt import _atomic, _integrity
 from keras_versioned_ckpt import manifest as manifests
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import listing, shown
-from keras_versioned_ckpt.errors import CheckpointError, CorruptVersionError
+from keras_versioned_ckpt.errors import (
+    CheckpointError,
+    CorruptVersionError,
+    UnsafeVersionError,
+)
 from keras_versioned_ckpt.manifest import FILENAME
 from keras_versioned_ckpt.records import Version
 
 
-def check_removable(layout: Layout, version: Version, store_id: str | None) -> None:
+def check_removable(
+    layout: Layout, version: Version, store_id: str | None, *, read: bool = True
+) -> None:
     """Checks that the version's directory holds what is about to be deleted.
+
+    Args:
+        layout: The store's paths.
+        version: The version.
+        store_id: The store that it must belong to.
+        read: Whether to read its files and compare their SHA-256 as well.
 
     Raises:
         CheckpointError: If it is damaged, not of this store, or holds files
@@ -33,7 +46,10 @@ def check_removable(layout: Layout, version: Version, store_id: str | None) -> N
             f"{directory.name} is version {manifest.version.number} by its manifest "
             f"and version {version.number} by the ledger"
         )
-    _integrity.check_files(directory, manifest)
+    if read:
+        _integrity.check_content(directory, manifest)
+    else:
+        _integrity.check_files(directory, manifest)
 
 
 def to_trash(layout: Layout, version: Version) -> None:
@@ -64,6 +80,9 @@ def empty_trash(layout: Layout, store_id: str) -> dict[str, str]:
 
 
 def _delete(directory: Path, store_id: str) -> None:
+    if not stat.S_ISDIR(directory.lstat().st_mode):
+        # Not through a link: what is behind it may be a version that is there.
+        raise UnsafeVersionError("it is not a directory")
     if not os.path.lexists(directory / FILENAME):
         # The manifest goes last: without it, only an empty directory is ours.
         directory.rmdir()

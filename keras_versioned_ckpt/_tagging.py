@@ -1,5 +1,6 @@
 """How tags are put on versions and taken off."""
 
+import contextlib
 from datetime import UTC, datetime
 
 from keras_versioned_ckpt import _atomic, _tags, ledger
@@ -37,12 +38,14 @@ def untag(room: Room, tag: str) -> None:
     """Does what `CheckpointStore.untag` says."""
     check_tag(tag)
     with room.writing("Untagging"):
-        tags = room.catalog.tag_numbers()
+        tags = room.catalog.tag_numbers() | room.catalog.lost_tags()
         if tag not in tags:
             raise VersionNotFoundError(
                 f"No version is tagged {tag!r}. "
                 f"Tags that exist: {listing(map(shown, tags))}."
             )
-        (room.layout.tags / tag).unlink()
-        _atomic.sync_directory(room.layout.tags)
+        # The ledger first: a tag without a file of which it has no end is damage.
         room.record(ledger.TagMoved(tag, None, datetime.now(UTC)))
+        with contextlib.suppress(FileNotFoundError):
+            (room.layout.tags / tag).unlink()
+        _atomic.sync_directory(room.layout.tags)

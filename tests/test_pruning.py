@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from keras_versioned_ckpt import _removal
+from keras_versioned_ckpt import _atomic, _removal
 from keras_versioned_ckpt.errors import (
     CheckpointWarning,
     CorruptVersionError,
@@ -246,6 +246,53 @@ def test_links_in_the_trash_are_not_followed(trashed, tmp_path):
     with pytest.warns(CheckpointWarning, match="stays in the trash"):
         trashed.prune(KeepAll())
     assert tree(outside) == {"saved_model.pb": b"mine"}
+
+
+@pytest.mark.parametrize("target", ["version_2", "../outside"])
+def test_a_link_in_the_trash_to_a_version_deletes_nothing(trashed, directory, target):
+    """Neither one that is there nor a copy outside: what the link names is not ours."""
+    shutil.copytree(directory / "version_2", directory.with_name("outside"))
+    planted = directory / ".versions" / "trash" / "v.3"
+    planted.symlink_to(directory / target)
+    before = tree(directory / target)
+    with pytest.warns(CheckpointWarning, match="stays in the trash: it is not a dir"):
+        trashed.prune(KEEP_ONE)
+    assert tree(directory / target) == before
+    trashed.repair()
+    assert tree(directory / target) == before
+    assert os.listdir(directory / ".versions" / "trash") == []
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_version_with_a_flipped_bit_takes_no_part(directory, number):
+    """Its size tells nothing: it neither takes the place of a good one nor goes."""
+    new_store(directory, 0.5, 0.4, 0.3)
+    (directory / f"version_{number}" / "model.keras").write_bytes(b"wEights")
+    store = CheckpointStore(directory)
+    with pytest.warns(CheckpointWarning, match=f"version_{number} is not counted.*SHA"):
+        store.prune(KEEP_ONE)
+    assert found(store) == {1: [1, 3], 3: [2, 3]}[number]
+    with pytest.raises(CorruptVersionError, match="SHA-256"):
+        store.delete(number)
+    assert found(store) == {1: [1, 3], 3: [2, 3]}[number]
+
+
+def test_what_this_process_wrote_or_read_is_not_read_again(directory, monkeypatch):
+    """Pruning after each save costs no reading of what was just written."""
+    old = new_store(directory, 0.5, 0.4).path
+    store = CheckpointStore(old)
+    save(store)
+    read = []
+    hashed = _atomic.hash_file
+    monkeypatch.setattr(
+        _atomic,
+        "hash_file",
+        lambda p, **o: read.append(p.parent.name) or hashed(p, **o),
+    )
+    store.prune(KeepLast(2))
+    store.prune(KeepLast(1))
+    assert sorted(read) == ["version_1", "version_2"]
+    assert found(store) == [3]
 
 
 def test_two_may_empty_the_trash_at_once(trashed, directory, monkeypatch):
