@@ -165,8 +165,7 @@ def clear_dead(layout: Layout) -> None:
                 _clear(path)
                 lock.release(remove=True)
     for path in _unfinished(layout):
-        with contextlib.suppress(OSError):
-            _clear(path) if _atomic.is_directory(path) else path.unlink()
+        _clear(path)
 
 
 def _unfinished(layout: Layout) -> list[Path]:
@@ -185,8 +184,11 @@ def _staged(layout: Layout) -> list[Path]:
 
 
 def _clear(path: Path) -> None:
-    # rmtree does not follow links, and leaves a `path` that is one. What cannot be
-    # deleted is left to the next save, and to `verify` to tell of. Not every error is
-    # among those that rmtree ignores.
+    # Links are not followed. What cannot be deleted is left to the next save, and to
+    # `verify` to tell of. Not every error is among those that rmtree ignores.
     with contextlib.suppress(OSError):
-        shutil.rmtree(path, ignore_errors=True)
+        if _atomic.is_directory(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            # A link or a file in the place of what was staged: itself, not its target.
+            path.unlink()

@@ -226,7 +226,7 @@ class CheckpointStore:
         from keras_versioned_ckpt import _committing
         from keras_versioned_ckpt.naming import Numbered
 
-        return _committing.commit(
+        version = _committing.commit(
             self._room,
             staged,
             naming=naming or Numbered(),
@@ -235,6 +235,9 @@ class CheckpointStore:
             software=software or {},
             facts=facts,
         )
+        # Its files were hashed as they were written; pruning need not read them.
+        self._room.seen_sound.add(version.number)
+        return version
 
     def next_name(self, naming: NamingPolicy | None = None, **facts: Any) -> str:
         """Returns what the next version will be called if nobody else saves before.
@@ -359,10 +362,10 @@ class CheckpointStore:
     def repair(self) -> Report:
         """Puts the store in order without deleting anything that could be of use.
 
-        Damaged versions are moved to `.versions/quarantine/`, the ledger is
-        rebuilt from the manifests (keeping its memory of what is gone), tags of
-        versions that are gone are taken off, and what killed processes left in
-        staging and trash is cleared.
+        What is damaged is moved to `.versions/quarantine/`, the ledger is rebuilt
+        from the manifests (keeping its memory of what is gone), damaged tags are
+        written anew from the ledger and those of versions that are gone are taken
+        off, and what killed processes left in staging and trash is cleared.
 
         Returns:
             A report of what was found and what was done about each.
@@ -373,5 +376,8 @@ class CheckpointStore:
         from keras_versioned_ckpt import _inspection
 
         with self._room.writing("Repairing") as store_id:
+            layout, catalog = self._room.layout, self._room.catalog
+            found = _inspection.examined(layout, store_id, catalog)
+            # What goes must be known to the ledger, which remembers it.
             self._room.reconciled()
-            return _inspection.repair(self._room.layout, store_id, self._room.catalog)
+            return _inspection.repair(layout, store_id, catalog, found)

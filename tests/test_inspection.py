@@ -10,7 +10,12 @@ import pytest
 
 from keras_versioned_ckpt import _atomic
 from keras_versioned_ckpt._inspection import Problem, Report
-from keras_versioned_ckpt.errors import CheckpointWarning, StoreError
+from keras_versioned_ckpt.errors import (
+    CheckpointWarning,
+    StoreError,
+    UnsafeVersionError,
+)
+from keras_versioned_ckpt.retention import KeepLast
 from keras_versioned_ckpt.store import CheckpointStore
 from tests.stores import found, new_store, save, tree
 
@@ -231,6 +236,91 @@ def test_what_is_gone_is_told_and_kept_in_the_history(store):
     assert kinds(store.verify()) == [("gone", "version_1")]
     assert store.repair().problems[0].done == "kept in the history"
     assert [entry.number for entry in store.history] == [1, 2, 3]
+    assert store.history[0].reason == (
+        "removed: by something other than this package, as repair found"
+    )
+    assert store.verify().ok
+
+
+@pytest.mark.parametrize("stranger", ["link", "pipe", "directory"])
+@pytest.mark.parametrize("part", ["ledger.jsonl", "ledger.index", "tags/prod"])
+def test_what_stands_in_the_place_of_a_record_is_moved_away(store, part, stranger):
+    """And the record is made anew."""
+    path = store.path / ".versions" / part
+    path.unlink(missing_ok=True)
+    if stranger == "link":
+        path.symlink_to("nowhere")
+    elif stranger == "pipe":
+        os.mkfifo(path)
+    else:
+        (path / "below").mkdir(parents=True)
+    told = [p.what for p in store.verify().problems]
+    # An index only saves time: one that is no index is no problem.
+    assert told == ([] if "index" in part else [f"{path} is not a regular file"])
+    assert store.repair().problems[0].done.startswith("moved to .versions/quarantine/")
+    assert store.verify().ok
+    assert found(store) == [1, 2, 3]
+    assert store.tags["prod"].number == 2
+    assert save(store).number == 4
+
+
+def test_a_lock_that_is_no_file_is_told(store):
+    """Nothing can be done without it; the message says how to go on."""
+    lock = store.path / ".versions" / "lock"
+    lock.unlink()
+    os.mkfifo(lock)
+    assert kinds(store.verify()) == [("lock", "")]
+    with pytest.raises(StoreError, match="lock is not a regular file.*remove it"):
+        store.repair()
+    lock.unlink()
+    assert store.repair().ok
+
+
+def test_a_quarantine_that_is_a_link_is_refused(store, tmp_path):
+    """Nothing is moved out of the store."""
+    (tmp_path / "outside").mkdir()
+    (store.path / ".versions" / "quarantine").symlink_to(tmp_path / "outside")
+    (store.path / "version_2" / "extra").touch()
+    with pytest.raises(UnsafeVersionError, match="quarantine is not a directory"):
+        store.repair()
+    assert os.listdir(tmp_path / "outside") == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"python": "3', '"python": "2'), ('"val_loss": 0.4', '"val_loss": 0.5')],
+)
+def test_a_manifest_that_changed_is_told(store, old, new):
+    """Every bit of it, also where the ledger does not have the fact itself."""
+    save(store, loss=0.4, software={"python": "3.11"})
+    manifest = store.path / "version_4" / "manifest.json"
+    text = manifest.read_text()
+    assert old in text
+    manifest.write_text(text.replace(old, new))
+    (problem,) = store.verify().problems
+    assert problem.what == "says other than the manifest of version_4"
+    assert store.repair().problems[0].what == problem.what
+    assert store.verify().ok
+    assert found(store) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("field", ["number", "name", "created"])
+def test_a_line_of_the_ledger_about_a_version_that_never_was_is_dropped(store, field):
+    """A flipped bit in it makes no entry of the history."""
+    ledger = store.path / ".versions" / "ledger.jsonl"
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+    other = {"number": 3, "name": "version_8", "created": "2001-01-01T00:00:00.000000Z"}
+    lines[2][field] = other[field] if field != "number" else 7
+    ledger.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    opened = CheckpointStore(store.path)
+    assert not opened.verify().ok
+    opened.repair()
+    assert opened.verify().ok
+    assert [(entry.number, entry.gone) for entry in opened.history] == [
+        (1, False),
+        (2, False),
+        (3, False),
+    ]
 
 
 def test_a_tag_of_a_version_that_is_gone_is_taken_off(store):
@@ -250,9 +340,43 @@ def test_a_damaged_tag_is_written_anew(store, data):
     """The ledger remembers where it was."""
     (store.path / ".versions" / "tags" / "prod").write_bytes(data)
     assert kinds(store.verify()) == [("tag", "prod")]
-    assert store.repair().problems[0].done == "written anew from the ledger"
+    done = store.repair().problems[0].done
+    assert done.endswith(" and written anew from the ledger")
     assert store.verify().ok
     assert store.tags["prod"].number == 2
+    moved = done.removeprefix("moved to ").split(" and ")[0]
+    assert (store.path / moved).read_bytes() == data
+
+
+def test_a_flipped_bit_makes_no_other_number_of_a_tag(store):
+    """The record has a checksum; one without it, written by hand, is taken as it is."""
+    file = store.path / ".versions" / "tags" / "prod"
+    flipped = file.read_bytes().replace(b'"number":2', b'"number":3')
+    file.write_bytes(flipped)
+    assert store.tags["prod"].number == 2
+    assert kinds(store.verify()) == [("tag", "prod")]
+    file.write_bytes(b'{"number":3}')
+    assert store.tags["prod"].number == 3
+
+
+def test_a_tag_whose_file_is_gone_is_put_back_on(store):
+    """Nobody took it off; it protects its version until then."""
+    (store.path / ".versions" / "tags" / "prod").unlink()
+    assert kinds(store.verify()) == [("tag", "prod")]
+    with pytest.warns(CheckpointWarning, match="'prod' is not there, and nobody took"):
+        store.prune(KeepLast(1))
+    assert found(store) == [2, 3]
+    assert store.repair().problems[0].done == "written anew from the ledger"
+    assert store.tags["prod"].number == 2
+    assert store.verify().ok
+
+
+def test_a_tag_whose_file_is_gone_can_be_taken_off(store):
+    """By the same call as any other."""
+    (store.path / ".versions" / "tags" / "prod").unlink()
+    store.untag("prod")
+    assert store.verify().ok
+    assert store.tags == {}
 
 
 def test_a_damaged_tag_of_a_version_that_is_gone_is_told_once(store):
@@ -272,12 +396,16 @@ def test_a_torn_ledger_is_read_as_far_as_it_goes(store):
     ledger.write_bytes(b"".join(lines) + b'{"event":"comm')
     opened = CheckpointStore(store.path)
     assert found(opened) == [2, 3]
-    assert kinds(opened.verify()) == [("ledger", "")]
-    assert "1 line(s) cannot be read" in str(opened.verify())
-    (problem,) = opened.repair().problems
-    assert problem.what == "2 line(s) cannot be read"
-    assert problem.done.startswith("written anew")
+    problems = opened.verify().problems
+    told = ["1 line(s) cannot be read", "its last line is torn"]
+    assert [problem.what for problem in problems] == told
+    torn = ledger.read_bytes()
+    repaired = opened.repair().problems
+    assert [problem.what for problem in repaired] == told
+    assert {problem.done[:12] for problem in repaired} == {"written anew"}
     assert opened.verify().ok
+    (old,) = (store.path / ".versions" / "quarantine").glob("ledger.jsonl.*")
+    assert old.read_bytes().startswith(torn)
     assert [(entry.number, entry.gone) for entry in opened.history] == [
         (1, True),
         (2, False),
@@ -289,17 +417,21 @@ def test_a_lost_ledger_is_rebuilt_from_the_manifests(store):
     """What is gone is forgotten; what is there is not."""
     ledger = store.path / ".versions" / "ledger.jsonl"
     ledger.unlink()
+    (problem,) = store.verify().problems
+    assert problem.what == "has lost what it said of 'version_1', 'version_2', " + (
+        "'version_3'"
+    )
+    assert len(store.repair().problems) == 1
     assert store.verify().ok
-    assert store.repair().ok
     events = [json.loads(line)["event"] for line in ledger.read_text().splitlines()]
-    assert events == ["commit"] * 3
+    assert events == ["commit"] * 3 + ["tag"]
     assert found(CheckpointStore(store.path)) == [1, 2, 3]
 
 
 def test_a_ledger_that_says_other_than_a_manifest_is_put_right(store):
     """The manifest is the truth."""
     ledger = store.path / ".versions" / "ledger.jsonl"
-    ledger.write_text(ledger.read_text().replace("0.4", "0.0"))
+    ledger.write_text(ledger.read_text().replace(":0.4", ":0.0"))
     opened = CheckpointStore(store.path)
     assert opened[2].metrics == {"val_loss": 0.0}
     (problem,) = opened.repair().problems
@@ -327,9 +459,11 @@ def test_leftovers_of_killed_processes_are_cleared(store):
     assert kinds(report) == leftovers
     done = [problem.done for problem in report.problems]
     assert done[1:3] == ["cleared", "cleared"]
-    assert done[3].startswith("stays: ")
+    assert done[3].startswith("moved to .versions/quarantine/mine.")
     assert done[4] == "deleted"
-    assert kinds(store.verify()) == [("gone", "version_1"), ("trash", "mine")]
+    (mine,) = (room / "quarantine").iterdir()
+    assert mine.read_bytes() == b"mine"
+    assert store.verify().ok
 
 
 def test_a_staging_lock_of_another_user_is_left_alone(store):
