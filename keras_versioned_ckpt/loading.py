@@ -10,15 +10,17 @@ chained.
 
 import contextlib
 import dataclasses
+import functools
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras_versioned_ckpt import _integrity, _wire, archive, snapshot
+from keras_versioned_ckpt import _founding, _integrity, _wire, archive, snapshot
+from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import shown
 from keras_versioned_ckpt._ranking import best_first, improves
 from keras_versioned_ckpt.errors import (
@@ -26,6 +28,7 @@ from keras_versioned_ckpt.errors import (
     CheckpointWarning,
     CorruptVersionError,
     ResumeError,
+    StoreNotFoundError,
     UnsafeVersionError,
     VersionNotFoundError,
 )
@@ -102,7 +105,8 @@ def load_best(
         StoreNotFoundError: If there is no store.
         VersionNotFoundError: If no version has a finite value of the metric.
         CorruptVersionError: If no such version is intact.
-        UnsafeVersionError: If the version would run code that is not trusted.
+        UnsafeVersionError: If the version would run code that is not trusted, or if
+            no such version is intact for links and the like in it.
         ResumeError: If the weights do not fit `model`.
         ValueError: If the direction of the metric is not known; pass `mode=`.
 
@@ -214,7 +218,7 @@ def load(version: Version, **options: Any) -> Any:
     """
     chosen = Options(**options)
     try:
-        return _load_one(version, chosen)
+        return _checked(version, chosen)()
     except FileNotFoundError as error:
         raise VersionNotFoundError(
             f"{shown(version.name)} is not there: {error}. "
@@ -227,7 +231,7 @@ def _load(
 ) -> Any:
     store = CheckpointStore(directory)
     fall_back = isinstance(selector, (Latest, Best)) and not options.strict
-    damaged: dict[int, CorruptVersionError] = {}
+    damaged: dict[int, CorruptVersionError | UnsafeVersionError] = {}
     for _ in range(_LISTINGS):
         versions = store.versions
         # Raises, saying what exists, where nothing answers.
@@ -235,10 +239,10 @@ def _load(
             if version.number in damaged:
                 continue
             try:
-                loaded = _load_one(version, options)
+                read = _checked(version, options)
             except FileNotFoundError:
                 break
-            except CorruptVersionError as error:
+            except (CorruptVersionError, UnsafeVersionError) as error:
                 if not fall_back:
                     raise
                 damaged[version.number] = error
@@ -247,15 +251,20 @@ def _load(
                     CheckpointWarning,
                     stacklevel=3,
                 )
-            else:
-                _say_what_was_better(store.history, selector, versions, version)
-                return loaded
+                continue
+            try:
+                loaded = read()
+            except FileNotFoundError:
+                break
+            _say_what_was_better(store.history, selector, versions, version)
+            return loaded
         else:
             names = ", ".join(shown(v.name) for v in versions if v.number in damaged)
-            raise CorruptVersionError(
+            first = next(iter(damaged.values()))
+            raise type(first)(
                 f"No version in {store.path} that answers to {str(selector)!r} is "
                 f"intact. Damaged: {names}."
-            ) from next(iter(damaged.values()))
+            ) from first
     raise VersionNotFoundError(
         f"Versions in {store.path} were removed faster than they could be read."
     )
@@ -286,12 +295,22 @@ def _say_what_was_better(
         )
 
 
-def _load_one(version: Version, options: Options) -> Any:
-    """Checks one version and reads it; `FileNotFoundError` where it is gone."""
+def _checked(version: Version, options: Options) -> Callable[[], Any]:
+    """Compares one version with its manifest.
+
+    Returns:
+        What reads it. Only an error before that means that it is damaged: a version
+        that is as it was saved may be one that would run code.
+
+    Raises:
+        FileNotFoundError: If it is gone.
+        CorruptVersionError: If it is damaged, or of another store.
+        UnsafeVersionError: If there is a link or anything else that is no file.
+    """
     directory = version.path
     if directory is None:
         raise FileNotFoundError("the record has no path")
-    manifest = _integrity.read_manifest(directory)
+    manifest = _integrity.read_manifest(directory, _store_id(directory.parent))
     if manifest.version.number != version.number:
         raise CorruptVersionError(
             f"{directory.name} is version {manifest.version.number} by its manifest "
@@ -308,11 +327,25 @@ def _load_one(version: Version, options: Options) -> Any:
     if format == "saved_model":
         if options.verify:
             _integrity.check_content(directory, manifest)
-        return _load_saved_model(version, payload, options)
+        return functools.partial(_load_saved_model, version, payload, options)
     if options.verify:
         view = _integrity.checked(directory, manifest, payload.name)
     else:
         view = _integrity.unchecked(directory, payload.name)
+    return functools.partial(_load_file, version, payload, view, format, options)
+
+
+def _store_id(root: Path) -> str | None:
+    """Returns the id of the store in a directory, `None` where there is none."""
+    try:
+        return _founding.identify(Layout(root))
+    except StoreNotFoundError:
+        return None
+
+
+def _load_file(
+    version: Version, payload: Path, view: memoryview, format: str, options: Options
+) -> Any:
     if options.model is not None:
         return _load_weights(version, payload, view, format, options.model)
     if format == "weights":

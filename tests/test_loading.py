@@ -272,6 +272,26 @@ class TestDamage:
         payload.symlink_to(moved)
         with pytest.raises(UnsafeVersionError, match="neither a file nor a directory"):
             load_version(trained, 3)
+        with pytest.raises(UnsafeVersionError):
+            load_latest(trained, strict=True)
+        with pytest.warns(CheckpointWarning, match="version_3 is damaged and passed"):
+            assert epoch(load_latest(trained)) == 2
+
+    def test_a_version_of_another_store_under_the_same_name(
+        self, trained: Path, tmp_path: Path
+    ) -> None:
+        """It is whole, and it is not what was saved here."""
+        other = network(units=9)
+        for _ in range(3):
+            save_version(other, tmp_path / "other")
+        shutil.rmtree(trained / "version_3")
+        shutil.copytree(tmp_path / "other" / "version_3", trained / "version_3")
+        listed = CheckpointStore(trained)[3]
+        for load in (lambda: load_version(trained, 3), listed.load):
+            with pytest.raises(CorruptVersionError, match="in another store"):
+                load()
+        with pytest.warns(CheckpointWarning, match="version_3 is damaged"):
+            assert epoch(load_latest(trained)) == 2
 
     def test_verify_can_be_left_out(self, trained: Path) -> None:
         """verify=False reads no file first, and Keras's own error is chained."""
@@ -300,7 +320,7 @@ class TestDamage:
         """The listing is made anew, and the newest version that is left is loaded."""
         from keras_versioned_ckpt import loading
 
-        read = loading._load_one
+        read = loading._checked
         calls = []
 
         def racing(version: Any, options: Any) -> Any:
@@ -310,7 +330,7 @@ class TestDamage:
             return read(version, options)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loading, "_load_one", racing)
+            patch.setattr(loading, "_checked", racing)
             assert epoch(load_latest(trained)) == 2
         assert calls == [3, 2]
 
