@@ -5,6 +5,7 @@ files are not exactly those is left where it is.
 """
 
 import contextlib
+import dataclasses
 import os
 import stat
 import uuid
@@ -45,6 +46,12 @@ def check_removable(
         raise CorruptVersionError(
             f"{directory.name} is version {manifest.version.number} by its manifest "
             f"and version {version.number} by the ledger"
+        )
+    if dataclasses.replace(version, path=None, tags=()) != manifest.version:
+        # The policy decided by what the ledger says, be it right or not.
+        raise CorruptVersionError(
+            f"{directory.name} is another by its manifest than by the ledger; "
+            "`CheckpointStore.repair()` puts the ledger right"
         )
     if read:
         _integrity.check_content(directory, manifest)

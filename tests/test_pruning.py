@@ -277,6 +277,17 @@ def test_a_version_with_a_flipped_bit_takes_no_part(directory, number):
     assert found(store) == {1: [1, 3], 3: [2, 3]}[number]
 
 
+def test_what_the_ledger_says_wrongly_decides_nothing(directory):
+    """A flipped bit in a metric makes the best version no worse."""
+    ledger = new_store(directory, 0.1, 0.4, 0.3).path / ".versions" / "ledger.jsonl"
+    ledger.write_text(ledger.read_text().replace('"val_loss":0.1', '"val_loss":0.9'))
+    with pytest.warns(CheckpointWarning, match="version_1 is not counted.*repair()"):
+        CheckpointStore(directory).prune(KeepBest(1, "val_loss", "min"))
+    assert found(CheckpointStore(directory)) == [1, 3]
+    CheckpointStore(directory).repair()
+    assert CheckpointStore(directory).best("val_loss", "min").number == 1
+
+
 def test_what_this_process_wrote_or_read_is_not_read_again(directory, monkeypatch):
     """Pruning after each save costs no reading of what was just written."""
     old = new_store(directory, 0.5, 0.4).path
