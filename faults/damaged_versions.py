@@ -46,7 +46,7 @@ def _version_damages(stores: Stores, quick: bool) -> Iterator[Damage]:
     yield from of_file(
         f"{DAMAGED}/manifest.json",
         manifest,
-        5 if quick else 400 if stores.format == "keras" else 12,
+        5 if quick else 200 if stores.format == "keras" else 12,
         "directory/manifest.json",
         "version_3/manifest.json",
     )
@@ -211,7 +211,8 @@ def files(place: Path, quick: bool, format: str) -> Iterator[Outcome]:
     for damage in sample(_version_damages(stores, quick), quick, step):
         # Keras is asked about all damages but the bulk of the flipped bits.
         flipped += "flipped" in damage.name
-        keras_too = "flipped" not in damage.name or flipped % 16 == 0 or quick
+        few = 16 if format == "keras" else 6
+        keras_too = "flipped" not in damage.name or flipped % few == 0 or quick
         yield _damaged_version(stores, damage, keras_too)
 
 
