@@ -189,6 +189,7 @@ def _versions(
         try:
             manifest = _integrity.read_manifest(directory, store_id)
             _integrity.check_content(directory, manifest)
+            actual = _integrity.manifest_crc32(directory)
         except FileNotFoundError:
             continue  # pruned by another process since the listing
         except (OSError, StoreError) as error:
@@ -201,9 +202,7 @@ def _versions(
             continue
         said, crc32 = catalog.said_of(manifest.version.number)
         facts = {_facts(version) for version in (listed[name], said) if version}
-        if crc32 is None:
-            crc32 = _integrity.manifest_crc32(directory)
-        if facts != {manifest.version} or crc32 != _integrity.manifest_crc32(directory):
+        if facts != {manifest.version} or crc32 not in (None, actual):
             # Which of the two was damaged cannot be told; the files are as saved.
             yield Problem("ledger", "", f"says other than the manifest of {name}")
 
@@ -227,7 +226,12 @@ def _records(
     for tag, number in catalog.lost_tags().items():
         if number in numbers:
             yield Problem("tag", tag, f"is not there; the ledger says version {number}")
-    unspoken = [v.name for v in catalog.unrecorded(catalog.unknown)]
+    # One of which the ledger knows that it goes may be on its way.
+    unspoken = [
+        version.name
+        for version in catalog.unrecorded(catalog.unknown)
+        if catalog.said_of(version.number)[0] is None
+    ]
     # A crash right after a rename leaves one, which the next save tells the ledger of.
     if len(unspoken) > 1:
         names = listing(map(shown, unspoken))
@@ -328,12 +332,10 @@ def _rewrite_ledger(layout: Layout, store_id: str) -> None:
     """
     data = layout.ledger.read_bytes() if layout.ledger.exists() else b""
     old: list[ledger.Event] = []
-    damaged = False
     for line in data.splitlines():
-        try:
+        # `verify` counted those that cannot be read.
+        with contextlib.suppress(ValueError):
             old.append(ledger.decode(line))
-        except ValueError:
-            damaged = True  # `verify` counted it
     there = _committed(layout, store_id)
     events = [event for event in old if not _contradicts(event, there)]
     known = {e.version.number: e for e in events if isinstance(e, ledger.Committed)}
@@ -344,10 +346,11 @@ def _rewrite_ledger(layout: Layout, store_id: str) -> None:
         for tag, number in _tags.read(layout).items()
         if number is not None and tagged.get(tag) != number
     ]
-    if damaged or not set(map(ledger.encode, old)) <= set(map(ledger.encode, events)):
+    new = b"".join(map(ledger.encode, events))
+    if not set(data.splitlines()) <= set(new.splitlines()):
         _atomic.write_new(_place_in_quarantine(layout, layout.ledger.name), data)
         _atomic.sync_directory(layout.quarantine)
-    _atomic.replace(layout.ledger, b"".join(map(ledger.encode, events)))
+    _atomic.replace(layout.ledger, new)
 
 
 def _committed(layout: Layout, store_id: str) -> dict[int, ledger.Committed]:

@@ -118,7 +118,11 @@ class Room:
         from keras_versioned_ckpt import _integrity
 
         directory = self.layout.root / event.version.name
-        return event._replace(manifest_crc32=_integrity.manifest_crc32(directory))
+        try:
+            crc32 = _integrity.manifest_crc32(directory)
+        except FileNotFoundError:
+            return event  # removed by hand since it was listed
+        return event._replace(manifest_crc32=crc32)
 
     def resolve(
         self, version: Version | int | str, versions: tuple[Version, ...]

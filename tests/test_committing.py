@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_versioned_ckpt import _atomic
+from keras_versioned_ckpt import _atomic, _integrity
 from keras_versioned_ckpt import manifest as manifests
 from keras_versioned_ckpt.errors import (
     SaveError,
@@ -297,6 +297,24 @@ def test_a_number_that_only_its_removal_speaks_of_is_not_used_again(directory):
     lines = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(b"".join([lines[0], b"torn\n", lines[2]]))
     assert save(CheckpointStore(directory)).number == 3
+
+
+def test_a_version_that_goes_while_the_ledger_is_told_of_it_costs_no_save(
+    directory, monkeypatch
+):
+    """Somebody removed it by hand since it was listed."""
+    store = new_store(directory, 0.5)
+    (directory / ".versions" / "ledger.jsonl").unlink()
+    crc32 = _integrity.manifest_crc32
+
+    def vanish(path):
+        if path.name == "version_1":
+            shutil.rmtree(path)
+        return crc32(path)
+
+    monkeypatch.setattr(_integrity, "manifest_crc32", vanish)
+    assert save(store).number == 2
+    assert found(store) == [2]
 
 
 # Staging

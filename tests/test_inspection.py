@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_versioned_ckpt import _atomic
+from keras_versioned_ckpt import _atomic, _integrity
 from keras_versioned_ckpt._inspection import Problem, Report
 from keras_versioned_ckpt.errors import (
     CheckpointWarning,
@@ -194,6 +194,21 @@ def test_a_version_that_goes_while_it_is_walked_is_no_problem(store, monkeypatch
         return [], []
 
     monkeypatch.setattr(_atomic, "files_below", emptier)
+    assert [kind for kind, _ in kinds(store.verify())] == ["gone"]
+
+
+def test_a_version_that_goes_after_its_files_were_read_is_no_problem(
+    store, monkeypatch
+):
+    """Before its manifest is looked at once more."""
+    crc32 = _integrity.manifest_crc32
+
+    def vanish(directory):
+        if directory.name == "version_1":
+            shutil.rmtree(directory)
+        return crc32(directory)
+
+    monkeypatch.setattr(_integrity, "manifest_crc32", vanish)
     assert [kind for kind, _ in kinds(store.verify())] == ["gone"]
 
 
@@ -426,6 +441,17 @@ def test_a_lost_ledger_is_rebuilt_from_the_manifests(store):
     events = [json.loads(line)["event"] for line in ledger.read_text().splitlines()]
     assert events == ["commit"] * 3 + ["tag"]
     assert found(CheckpointStore(store.path)) == [1, 2, 3]
+
+
+def test_versions_that_another_process_is_removing_are_no_problem(store):
+    """Between the lines that say so and the renames."""
+    ledger = store.path / ".versions" / "ledger.jsonl"
+    for number in (1, 3):
+        line = {"event": "remove", "number": number, "reason": "x", "policy": ""}
+        line["at"] = "2026-11-20T18:00:00.000000Z"
+        with ledger.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    assert store.verify().ok
 
 
 def test_a_ledger_that_says_other_than_a_manifest_is_put_right(store):
