@@ -86,7 +86,7 @@ def _id(stores: Stores) -> str:
 def of_ledger(place: Path, quick: bool) -> Iterator[Outcome]:
     """`ledger.jsonl`."""
     stores = stores_of(place, "keras")
-    for damage in sample(_record_damages(stores, "ledger.jsonl", 200), quick, 27):
+    for damage in sample(_record_damages(stores, "ledger.jsonl", 120), quick, 17):
         point = Point(stores, damage)
         with point.copy() as directory:
             file = directory / ".versions" / "ledger.jsonl"

@@ -46,7 +46,7 @@ def _version_damages(stores: Stores, quick: bool) -> Iterator[Damage]:
     yield from of_file(
         f"{DAMAGED}/manifest.json",
         manifest,
-        5 if quick else 200 if stores.format == "keras" else 12,
+        5 if quick else 100 if stores.format == "keras" else 12,
         "directory/manifest.json",
         "version_3/manifest.json",
     )
