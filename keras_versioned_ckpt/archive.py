@@ -62,14 +62,21 @@ def _write_zip(
     file: HashedFile, snapshot: Snapshot, layout: _hdf5_layout.Layout
 ) -> None:
     with zipfile.ZipFile(cast(BinaryIO, file), "w") as archive:
-        archive.writestr(_ABOUT, snapshot.about or b"")
-        archive.writestr(_CONFIG, snapshot.config or b"")
+        archive.writestr(_undated(_ABOUT), snapshot.about or b"")
+        archive.writestr(_undated(_CONFIG), snapshot.config or b"")
         large = layout.size > _LARGE
-        with archive.open(_WEIGHTS, "w", force_zip64=large) as member:
+        weights = _undated(_WEIGHTS)
+        with archive.open(weights, "w", force_zip64=large) as member:
             for piece in _image(layout, snapshot.arrays):
                 member.write(piece)
         for name, content in snapshot.assets.items():
-            archive.writestr(f"{_ASSETS}/{name}", content)
+            archive.writestr(_undated(f"{_ASSETS}/{name}"), content)
+
+
+def _undated(name: str) -> zipfile.ZipInfo:
+    # A zip file tells the years 1980 to 2107 and no others; a machine that has lost
+    # its clock wakes up in 1970, and must not lose a save as well.
+    return zipfile.ZipInfo(name)
 
 
 def _image(

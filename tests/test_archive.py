@@ -88,6 +88,16 @@ def test_any_zip_reader_reads_it(tmp_path: Path) -> None:
         ]
 
 
+@pytest.mark.parametrize("now", [0.0, 2.0**31, 2.0**33])
+def test_no_clock_costs_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: float
+) -> None:
+    """A zip file tells no year before 1980 and none after 2107, whatever the clock."""
+    monkeypatch.setattr("time.time", lambda: now)
+    contents = archive.read(memoryview(written(MODEL, tmp_path)), "keras")
+    assert contents.config == MODEL.config
+
+
 def test_arrays_that_do_not_lie_in_one_piece(tmp_path: Path) -> None:
     """Are written as their values are, in order."""
     array = np.arange(24.0).reshape(4, 6).T[::2]
