@@ -25,7 +25,8 @@ def instant(when: object) -> tuple[datetime, bool]:
     Args:
         when: A text with a full date, or a `datetime`. Without a time of day
             it is the first moment of that day; without a time zone it is in the
-            local one.
+            local one, in an hour that comes twice the first of them. A time that a
+            clock change skips is the last moment before the change.
 
     Returns:
         An aware `datetime` with a fixed offset, and whether that offset is the
@@ -45,7 +46,7 @@ def instant(when: object) -> tuple[datetime, bool]:
         )
     assumed_local = moment.utcoffset() is None
     try:
-        local = moment.astimezone() if assumed_local else moment
+        local = _local(moment) if assumed_local else moment
         # Datetimes of different zones compare unequal within the repeated hour
         # of a clock change; with fixed offsets they never do.
         fixed = local.replace(tzinfo=timezone(local.utcoffset() or timedelta()), fold=0)
@@ -56,6 +57,26 @@ def instant(when: object) -> tuple[datetime, bool]:
             f"Received: when={shown(when)}"
         ) from error
     return fixed, assumed_local
+
+
+def _local(moment: datetime) -> datetime:
+    local = moment.astimezone()
+    if local.replace(tzinfo=None) == moment:
+        return local
+    # The clock skipped this time, and `astimezone` would go back by an hour: 2:15
+    # would come before 1:45. All that the clock showed before 2:15 is before the
+    # change, and all after it is later; so the last moment before the change is meant.
+    before, after = (
+        reading.astimezone(UTC)
+        for reading in sorted(moment.replace(fold=f).astimezone() for f in (0, 1))
+    )
+    while after - before > timedelta.resolution:
+        middle = before + (after - before) / 2
+        if middle.astimezone().replace(tzinfo=None) > moment:
+            after = middle
+        else:
+            before = middle
+    return before.astimezone()
 
 
 def _parsed(text: str) -> datetime:

@@ -288,6 +288,25 @@ class TestAsOf:
             local = datetime(2026, 10, 25, 2, 30, tzinfo=berlin, fold=fold)
             assert AsOf(local) == AsOf(datetime(2026, 10, 25, fold, 30, tzinfo=UTC))
 
+    @pytest.mark.usefixtures("berlin")
+    def test_a_later_time_is_never_an_earlier_moment(self):
+        """Also in an hour that a clock change skips, and in one that it repeats."""
+        for night in (datetime(2026, 3, 29), datetime(2026, 10, 25)):
+            quarters = [night + n * HOUR / 4 for n in range(24)]
+            moments = [AsOf(quarter).when for quarter in quarters]
+            assert moments == sorted(moments)
+        # There was no 2:15: where it would have been 2:00, 1:00 in UTC, it was 3:00.
+        for fold in (0, 1):
+            skipped = AsOf(datetime(2026, 3, 29, 2, 15, fold=fold))
+            assert skipped == AsOf("2026-03-29 00:59:59.999999 UTC")
+            assert skipped.note.endswith(
+                "01:59:59.999999 was read in the local time zone, UTC+01:00"
+            )
+        # It was 2:15 twice, and the first is meant, unless the other is asked for.
+        assert AsOf("2026-10-25 02:15") == AsOf("2026-10-25 00:15 UTC")
+        second = AsOf(datetime(2026, 10, 25, 2, 15, fold=1))
+        assert second == AsOf("2026-10-25 01:15 UTC")
+
     @pytest.mark.parametrize(
         "text",
         ["18:00", "12", "2026", "2026-11", "Nov 20", "Friday", "Fri Nov 2026", "20th"],
