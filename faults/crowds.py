@@ -49,13 +49,17 @@ _PATIENCE_SECONDS = 300
 
 
 class _Size(NamedTuple):
-    """How large a crowd is, and what is done to it."""
+    """How large a crowd is, what is done to it, and how long writers rest on average.
+
+    Who rests is still at work when the last stop comes.
+    """
 
     writers: int
     saves: int
     kills: int = 0
     stops: int = 0
     stop_seconds: float = _STOP_SECONDS
+    pause_seconds: float = 0.0
 
 
 class _Place(NamedTuple):
@@ -120,7 +124,7 @@ class _News(logging.Handler):
             self._note(" ".join(match.groups()))
 
 
-def _write(place: _Place, me: int, writers: int, saves: int) -> None:
+def _write(place: _Place, me: int, size: _Size) -> None:
     """Saves until this many saves were reported, in two ways by turns.
 
     All writers begin at once: who is alone for a second disturbs nobody.
@@ -137,9 +141,11 @@ def _write(place: _Place, me: int, writers: int, saves: int) -> None:
             sign(epoch + 1)
 
     def sign(epoch: int) -> None:
+        time.sleep(chance.uniform(0, 2 * size.pause_seconds))
         weights = model.get_weights()
         model.set_weights([np.full_like(w, me * _WRITER + epoch) for w in weights])
 
+    chance = random.Random(me)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     model.compile(keras.optimizers.SGD(0.0), "mse")
     x, y = np.ones((4, 3), "float32"), np.ones((4, 2), "float32")
@@ -150,10 +156,10 @@ def _write(place: _Place, me: int, writers: int, saves: int) -> None:
     keras.config.disable_interactive_logging()
     model.fit(x, y, verbose=0)
     (place.notes / f"ready-{me}").touch()
-    while len(list(place.notes.glob("ready-*"))) < writers:
+    while len(list(place.notes.glob("ready-*"))) < size.writers:
         time.sleep(0.005)
-    while (done := len(place.told(me))) < saves:
-        until = min(done + _TURN, saves)
+    while (done := len(place.told(me))) < size.saves:
+        until = min(done + _TURN, size.saves)
         if (done // _TURN + me) % 2:
             checkpoint = VersionedCheckpoint(
                 place.store, monitor="loss", verbose=1, metadata={"writer": me}
@@ -234,7 +240,7 @@ class _Crowd:
         self._members: dict[str, Any] = {}
         self._writers = [f"writer {me}" for me in range(size.writers)]
         for me, name in enumerate(self._writers):
-            self._start(name, _write, me, size.writers, size.saves)
+            self._start(name, _write, me, size)
         self._start("pruner", _prune, seed)
         self._start("loader", _load, size.writers)
 
@@ -297,8 +303,7 @@ class _Crowd:
         process.kill()
         process.join()
         self.kills += process.exitcode == -signal.SIGKILL
-        size = self._size
-        self._start(self._writers[me], _write, me, size.writers, size.saves)
+        self._start(self._writers[me], _write, me, self._size)
 
     def _stop_one(self, deadline: float, *, holder: bool) -> None:
         """Stops a member for longer than any time-out, and lets it go on.
@@ -498,7 +503,7 @@ def killed(place: Path, quick: bool) -> Iterator[Outcome]:
 
 def stopped(place: Path, quick: bool) -> Iterator[Outcome]:
     """Stops members at random, and such as hold the store's lock."""
-    size = _Size(4, 50, stops=8)
+    size = _Size(4, 50, stops=6, pause_seconds=0.5)
     if quick:
         size = _Size(2, 10, stops=1, stop_seconds=1.0)
     yield from _tried(place, size, "stopped")
