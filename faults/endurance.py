@@ -153,7 +153,8 @@ def endurance(place: Path, quick: bool) -> Iterator[Outcome]:
         )
     if grown - max(alone, 0.0) > _MEMORY_BYTES:
         wrong.append(f"memory grew by {grown} bytes, without saving by {alone}")
-    if last["seconds"] > _SLOWER * first["seconds"]:
+    # Of a few saves the time says more about the machine than about them.
+    if not quick and last["seconds"] > _SLOWER * first["seconds"]:
         wrong.append(f"a save took {first['seconds']}, then {last['seconds']} s")
     numbers = range(1, len(with_saves) + 1)
     outcome = inspect(directory, f"{saves} saves", reported=numbers, load=True)
