@@ -31,7 +31,7 @@ _NAMES = ("fds", "threads", "memory", "store", "room", "ledger", "seconds")
 # In the process that trains
 
 
-def _measured(directory: Path, seconds: float) -> list[float]:
+def _measured(directory: Path, threads: int, seconds: float) -> list[float]:
     memory = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
     sizes = {p: p.stat().st_size for p in directory.rglob("*") if p.is_file()}
     # Its lines are the memory of what is gone, and its index is a cache of them.
@@ -39,7 +39,7 @@ def _measured(directory: Path, seconds: float) -> list[float]:
     room = sum(size for p, size in sizes.items() if p.parts[-2] == ".versions")
     return [
         len(os.listdir("/proc/self/fd")),
-        len(os.listdir("/proc/self/task")),
+        threads,
         int(memory[1]) * 1024 if memory else 0,
         sum(sizes.values()) - room,
         room - ledger,
@@ -57,13 +57,16 @@ def _train(directory: str, saves: int, keep: int) -> None:
 
     place = Path(directory)
     rows: list[list[float]] = []
-    began = 0.0
+    threads, began = 0, 0.0
 
     class Begin(keras.callbacks.Callback):
-        """Looks at the clock before the save."""
+        """Looks at the threads and the clock before the save."""
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            nonlocal began
+            nonlocal threads, began
+            # A whole epoch after the last save: the kernel may show a thread for a
+            # moment longer than Python waits for it.
+            threads = len(os.listdir("/proc/self/task"))
             began = time.monotonic()
 
     class Measure(keras.callbacks.Callback):
@@ -72,7 +75,7 @@ def _train(directory: str, saves: int, keep: int) -> None:
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             if keep:
                 checkpoint.wait()
-            rows.append(_measured(place, time.monotonic() - began))
+            rows.append(_measured(place, threads, time.monotonic() - began))
 
     checkpoint = VersionedCheckpoint(place, monitor="loss", keep_last=keep or 1)
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
@@ -143,7 +146,7 @@ def endurance(place: Path, quick: bool) -> Iterator[Outcome]:
     wrong = [
         f"{name} went from {first[name]} to {last[name]}"
         for name in ("fds", "threads")
-        if first[name] != last[name]
+        if last[name] > first[name]
     ]
     # Numbers in names and manifests get more digits, and so do counters.
     if last["store"] > 1.01 * first["store"] or last["room"] > 1.01 * first["room"]:
