@@ -71,9 +71,9 @@ class Room:
                 )
             with locked(self.layout.lock):
                 yield store_id
-                if (index := self.catalog.new_index()) is not None:
-                    # It saves time, and nothing else depends on it.
-                    with contextlib.suppress(OSError):
+                # It saves time, and nothing else depends on it.
+                with contextlib.suppress(OSError):
+                    if (index := self.catalog.new_index()) is not None:
                         _atomic.replace(self.layout.ledger_index, index)
 
     def reading(self) -> contextlib.AbstractContextManager[None]:

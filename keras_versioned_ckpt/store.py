@@ -9,6 +9,7 @@ does not wait for what saves and prunes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -192,8 +193,13 @@ class CheckpointStore:
         """
         from keras_versioned_ckpt import _staging
 
-        with self._room.writing("Saving"):
-            return _staging.stage(self._room.layout, expected_bytes)
+        with contextlib.ExitStack() as cleanup:
+            with self._room.writing("Saving"):
+                staged = _staging.stage(self._room.layout, expected_bytes)
+                # It holds a lock, which must not outlive a failure from here on.
+                cleanup.enter_context(staged)
+            cleanup.pop_all()
+        return staged
 
     def commit(
         self,
