@@ -249,49 +249,6 @@ def test_a_failure_after_the_rename_is_told_as_it_is(recorded, tmp_path):
     assert found(CheckpointStore(directory)) == [1, 2, 3]
 
 
-def test_a_save_is_durable_before_it_is_reported(tmp_path):
-    """Every file, the manifest last, the directories, the rename, the store, the word.
-
-    Neither a kill nor most file systems show a missing fsync; the order of the
-    calls does.
-    """
-    directory = tmp_path / "store"
-    new_store(directory, 0.5, 0.4)
-    done, record = traced(
-        WORK, directory, trace=("openat", "write", "fsync", "renameat2", "unlink")
-    )
-    assert done.returncode == 0, done.stderr
-    lines = record.splitlines()
-
-    def first(call: str, path: str, after: int = 0) -> int:
-        """Returns the first line after another with this call on this path."""
-        for i in range(after, len(lines)):
-            if re.search(rf" {call}\(.*{path}", lines[i]):
-                return i
-        raise AssertionError(f"no {call} of {path} after line {after}")
-
-    staged = rf"{directory}/\.versions/staging/[0-9a-f]{{32}}"
-    saved = first("write", "/dev/|pipe:", first("renameat2", "version_3"))
-    order = [
-        first("fsync", f"{staged}/model.keras>"),
-        first("fsync", f"{staged}/assets>"),
-        first("openat", f"{staged}/manifest.json"),
-        first("write", f"{staged}/manifest.json>"),
-        first("fsync", f"{staged}/manifest.json>"),
-        first("fsync", f"{staged}>"),
-        first("renameat2", "version_3"),
-        first("fsync", f"{directory}>"),
-        saved,
-        first("renameat2", r"version_1\"?.*trash"),
-        first("unlink", "trash/version_1"),
-    ]
-    assert order == sorted(order)
-    vocabulary = first("fsync", f"{staged}/assets/vocabulary.txt>")
-    assert vocabulary < first("fsync", f"{staged}/assets>")
-    written = [i for i, line in enumerate(lines) if re.search(r" write\(.*model", line)]
-    assert max(written) < first("fsync", f"{staged}/model.keras>")
-
-
 # A disk that is really full
 
 
