@@ -50,10 +50,13 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
                 error.errno, "not a regular file", str(path)
             ) from error
         raise
-    # Before `fdopen`, which has an error of its own for a directory.
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    try:
+        # Before `fdopen`, which has an error of its own for a directory.
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
+    except BaseException:
         os.close(fd)
-        raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
+        raise
     with os.fdopen(fd, "rb" if flags == os.O_RDONLY else "r+b", buffering=0) as file:
         yield file
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import socket
+import sys
 
 import pytest
 
@@ -58,6 +59,23 @@ def test_only_regular_files_are_opened(tmp_path, kind, flags, monkeypatch):
         socket.socket(socket.AF_UNIX).bind("planted")
     with pytest.raises(NotRegularError), _atomic.open_regular(path, flags):
         pass
+
+
+def test_a_file_on_a_dead_disk_does_not_stay_open(tmp_path, monkeypatch):
+    """XFS that was shut down opens a file and then has nothing to say of it."""
+    path = tmp_path / "file"
+    path.write_bytes(b"data")
+    before = os.listdir("/proc/self/fd") if sys.platform == "linux" else []
+
+    def dead(fd):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", dead)
+        with pytest.raises(OSError, match="Input/output"), _atomic.open_regular(path):
+            pass
+    after = os.listdir("/proc/self/fd") if sys.platform == "linux" else []
+    assert len(after) == len(before)
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_versioned_ckpt import _atomic, _integrity
+from keras_versioned_ckpt import _atomic, _integrity, _lock
 from keras_versioned_ckpt import manifest as manifests
 from keras_versioned_ckpt.errors import (
     SaveError,
@@ -173,6 +173,33 @@ def test_a_place_that_cannot_be_made_leaves_no_lock(directory, monkeypatch):
         patched.setattr(Path, "mkdir", full)
         with pytest.raises(StoreError, match="Saving failed .*No space left"):
             store.stage()
+    assert os.listdir(directory / ".versions" / "staging") == []
+
+
+@pytest.mark.parametrize("gone", ["mkdir", "unlock"])
+def test_no_lock_is_held_by_what_could_not_be_staged(directory, monkeypatch, gone):
+    """Not even where the disk is dead, so that the lock's file cannot be deleted."""
+    store = new_store(directory)
+
+    def dead(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", dead)
+        if gone == "mkdir":
+            patched.setattr(Path, "mkdir", dead)
+        else:
+            release = _lock.Held.release
+
+            def released(held):
+                release(held)
+                patched.setattr(_lock.Held, "release", release)
+                dead()
+
+            patched.setattr(_lock.Held, "release", released)
+        with pytest.raises(StoreError, match="Saving failed .*Input/output"):
+            store.stage()
+    save(store)
     assert os.listdir(directory / ".versions" / "staging") == []
 
 
