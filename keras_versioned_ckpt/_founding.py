@@ -153,6 +153,7 @@ def found(layout: Layout, naming: NamingPolicy | None = None) -> str:
     check_usable(layout, naming or Numbered())
     try:
         _make_root(layout.root)
+        complete = is_complete(layout)
         for folder in layout.folders:
             folder.mkdir(exist_ok=True)
         _check_folders(layout)
@@ -168,6 +169,8 @@ def found(layout: Layout, naming: NamingPolicy | None = None) -> str:
                 _atomic.replace(layout.store_file, _strict_json.dumps(record, indent=2))
                 _atomic.sync_directory(layout.root)
                 _atomic.sync_directory(layout.root.parent)
+            elif not complete:
+                _atomic.sync_directory(layout.room)
         return store_id
     except OSError as error:
         raise StoreError(

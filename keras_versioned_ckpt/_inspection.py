@@ -291,7 +291,8 @@ def _facts(version: Version) -> Version:
 def _place_in_quarantine(layout: Layout, name: str) -> Path:
     if not _atomic.is_directory(layout.quarantine):
         layout.quarantine.mkdir()
-        _atomic.sync_directory(layout.room)
+    # Also where a process that was killed made it, and did not come to this.
+    _atomic.sync_directory(layout.room)
     return layout.quarantine / f"{name}.{uuid.uuid4().hex[:8]}"
 
 

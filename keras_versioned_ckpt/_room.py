@@ -104,6 +104,9 @@ class Room:
             names: What is in the store's directory.
         """
         if unknown := self.catalog.unrecorded(names):
+            # A kill may have come between the rename of one and the flush of it; what
+            # is done to it now, such as a tag, must not outlast it.
+            _atomic.sync_directory(self.layout.root)
             self.record(*map(ledger.Committed, unknown))
 
     def record(self, *events: ledger.Event) -> None:

@@ -60,6 +60,16 @@ with store.stage() as staged:
     version = store.commit(staged, tags=["newest"])
 say("saved", version.name)
 
+say("begin without ledger")
+(store.path / ".versions" / "ledger.jsonl").unlink()
+say("begin adopt")
+store.tag(1, "found")
+say("done")
+say("begin without folders")
+(store.path / ".versions" / "trash").rmdir()
+say("begin complete")
+store.tag(1, "found")
+say("done")
 say("begin tag")
 store.tag(2, "prod")
 say("done")
@@ -228,8 +238,10 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
         elif found and (call.text.startswith("1<") or str(root) in call.text):
             scene.calls.append(call)
     # What only prepares the next one says nothing at its end.
-    del found["more"], found["damage"]
-    assert {*SAVING, *REMOVING, "tag", "untag", "repair"} == found.keys()
+    for name in ("more", "without ledger", "without folders", "damage"):
+        del found[name]
+    others = {"adopt", "complete", "tag", "untag", "repair"}
+    assert {*SAVING, *REMOVING, *others} == found.keys()
     return found
 
 
@@ -335,7 +347,8 @@ def test_a_record_is_replaced_whole_and_for_good(scenes):
             after = [c.begun for c in lines if c.begun > rename.ended]
             assert synced.ended < min([*after, told])
             replaced.add(Path(path).name)
-    assert replaced == {"prod", "newest", "old", "ledger.jsonl", "store.json"}
+    tags = {"prod", "newest", "old", "found"}
+    assert replaced == {*tags, "ledger.jsonl", "store.json"}
 
 
 def test_a_tag_is_off_for_good_before_that_is_told(scenes):
@@ -353,7 +366,7 @@ def test_a_removal_is_recorded_then_done_then_durable_and_only_then_deletes(
     """The manifest goes last, for it says what else may be deleted."""
     scene = scenes[name]
     renames = scene.of(RENAMES, r".*/\.versions/trash/.*")
-    assert len(renames) == (3 if name == "prune" else 1)
+    assert len(renames) == (2 if name == "prune" else 1)
     for rename in renames:
         store = Path(rename.paths[0]).parent
         ledger = re.escape(f"{store}/.versions/ledger.jsonl")
@@ -380,10 +393,20 @@ def test_a_new_directory_is_flushed_into_the_one_above_it(scenes):
     assert {"new", "store", ".versions", "tags", "trash", "quarantine"} <= made
 
 
+def test_a_version_that_the_ledger_lacks_is_flushed_before_it_is_recorded(scenes):
+    """Whoever committed it may have been killed right after the rename."""
+    scene = scenes["adopt"]
+    lines = scene.of("write", r".*/ledger\.jsonl")
+    first = min(call.begun for call in lines)
+    scene.flush(str(Path(lines[0].path).parents[1]), 0, first)
+
+
 def test_what_is_moved_to_quarantine_stays_there(scenes):
-    """Both directories are flushed before the repair is reported."""
+    """All directories are flushed before the repair is reported."""
     scene = scenes["repair"]
     (rename,) = scene.of(RENAMES, r".*/quarantine/.*")
+    (made,) = scene.of(("mkdir", "mkdirat"), r".*/quarantine")
+    scene.flush(str(Path(made.path).parent), made.ended, rename.begun)
     done = scene.word("done", rename.ended)
     for path in rename.paths:
         scene.flush(str(Path(path).parent), rename.ended, done)
