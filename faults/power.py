@@ -385,12 +385,12 @@ _PLACES: list[tempfile.TemporaryDirectory[str]] = []
 
 @contextlib.contextmanager
 def _benches(
-    kind: str, place: Path, workload: str, *, synced: bool = True
+    kind: str, place: Path, workload: str, quick: bool, *, synced: bool = True
 ) -> Iterator[list[_Bench]]:
-    """Gives a bench for each core that this process may use."""
+    """Gives a bench for each core that this process may use, or one for a sample."""
     with contextlib.ExitStack() as cleanup:
         benches = []
-        for i in range(len(os.sched_getaffinity(0))):
+        for i in range(1 if quick else len(os.sched_getaffinity(0))):
             (place / str(i)).mkdir()
             benches.append(_Bench(kind, place / str(i), workload, synced))
             cleanup.callback(benches[-1].end)
@@ -425,7 +425,7 @@ def sweep(kind: str, workload: str) -> Fault:
     """Returns the fault that cuts the power at every call of a workload in turn."""
 
     def fault(place: Path, quick: bool) -> Iterator[Outcome]:
-        with _benches(kind, place, workload) as benches:
+        with _benches(kind, place, workload, quick) as benches:
             yield from _cut_all(benches, quick)
 
     return fault
@@ -439,7 +439,7 @@ def control(kind: str) -> Fault:
     """
 
     def fault(place: Path, quick: bool) -> Iterator[Outcome]:
-        with _benches(kind, place, "save_version", synced=False) as benches:
+        with _benches(kind, place, "save_version", quick, synced=False) as benches:
             outcomes = list(_cut_all(benches, quick))
         torn = sum(outcome.torn for outcome in outcomes)
         # The row counts what must not be; this must.
