@@ -145,7 +145,10 @@ class _Worker(workloads.Subject):
         tracer: Attached | None = None
         self._channel.send((workload, directory, thread))
         ended = False
+        until = time.monotonic() + self.PATIENCE_SECONDS
         while not ended and not self._is_stopped():
+            if time.monotonic() > until:
+                raise RuntimeError(f"{workload} hangs before {call}; it said {said}")
             if self._channel.poll(0.001):
                 word = self._channel.recv()
                 if word[0] == "gate":
@@ -318,6 +321,9 @@ class _Bench:
 
     def cut(self, point: Point) -> Outcome:
         """Cuts the power at a point and looks at what is left."""
+        if not self._worker.process.is_alive():
+            self._worker = _Worker(self._synced)
+            self._warm_up()
         if point.call is None:
             return self._cut_at_the_end()
         call = _masked(point.call)
@@ -364,7 +370,6 @@ class _Bench:
         self._looker.send((self._workload, self.directory, name, reported, said))
         outcome = self._looker.recv()
         if held:
-            self._worker = _Worker(self._synced)
             wrong = f"{outcome.wrong}; files stay open: {held}"
             outcome = outcome._replace(wrong=wrong)
         return outcome
