@@ -28,7 +28,6 @@ from typing import Any, NamedTuple
 
 from faults import inspector, strace, workloads
 from faults.disks import KINDS, Disk
-from faults.kills import sampled
 from faults.outcome import Fault, Outcome
 from faults.strace import Attached, Call
 from keras_versioned_ckpt.errors import CheckpointError, CheckpointWarning
@@ -406,8 +405,10 @@ def _cut_all(benches: list[_Bench], quick: bool) -> Iterator[Outcome]:
     """Cuts the power at every point, or at some, and yields what came of it."""
     points = benches[0].points()
     if quick:
-        calls = [(p.thread, p.call) for p in points if p.call is not None]
-        points = [Point(*pair) for pair in sampled(calls)] + points[-1:]
+        # The last flush, the last rename that makes or removes a version, the end.
+        last = {p.call.name: p for p in points if p.call is not None}
+        telling = [last[name] for name in ("renameat2", "fsync") if name in last]
+        points = [*telling, points[-1]]
     free: queue.SimpleQueue[_Bench] = queue.SimpleQueue()
     for bench in benches:
         free.put(bench)
