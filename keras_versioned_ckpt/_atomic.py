@@ -186,12 +186,19 @@ def append(path: Path, data: bytes) -> None:
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
-            if (end := os.lseek(fd, 0, os.SEEK_END)) > 0:
+            end = os.lseek(fd, 0, os.SEEK_END)
+            if end > 0:
                 os.lseek(fd, end - 1, os.SEEK_SET)
                 if os.read(fd, 1) != b"\n":
                     data = b"\n" + data
-            write_all(fd, data)
-            flush(fd, end + len(data))
+            try:
+                write_all(fd, data)
+                flush(fd, end + len(data))
+            except BaseException:
+                # Half a line would be harmless, and none is better.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(fd, end)
+                raise
         finally:
             os.close(fd)
     if not existed:

@@ -35,6 +35,7 @@ def prune(
     if dry_run:
         with room.reading():
             return _decide(room, policy, room.catalog.versions(), in_use, making_room)
+    _read_ahead(room, policy, in_use)
     with room.writing("Pruning") as store_id:
         plan = _decide(room, policy, room.reconciled(), in_use, making_room)
         reasons = {v: "; ".join(plan.reasons[v.number]) for v in plan.remove}
@@ -151,6 +152,23 @@ def _lost_tags(room: Room, there: Collection[int]) -> list[int]:
             stacklevel=5,
         )
     return [*lost.values()]
+
+
+def _read_ahead(room: Room, policy: RetentionPolicy, in_use: Collection[int]) -> None:
+    """Reads what a plan will rest on, so that no other writer waits for that.
+
+    Once in a process, which has written most of what comes later. What is not sound,
+    or goes meanwhile, is found out again under the lock.
+    """
+    if room.has_read_ahead:
+        return
+    room.has_read_ahead = True
+    with room.reading():
+        plan = policy.plan(room.catalog.versions(), in_use=in_use)
+    for version in (*plan.keep, *plan.remove) if plan.remove else ():
+        with contextlib.suppress(CheckpointError, OSError):
+            _removal.check_removable(room.layout, version, room.store_id)
+            room.seen_sound.add(version.number)
 
 
 def _sound(room: Room, version: Version) -> bool:

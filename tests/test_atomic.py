@@ -274,6 +274,7 @@ def test_a_disk_that_took_less_than_it_said_is_caught(tmp_path, monkeypatch):
         _atomic.write_new(tmp_path / "new", b"abcdef")
     with pytest.raises(OSError, match="13 bytes were written and 10 are there.*ledger"):
         _atomic.append(tmp_path / "ledger", b"line 2")
+    assert (tmp_path / "ledger").read_bytes() == b"line 1\n"
 
 
 def test_a_disk_that_writes_nothing_is_not_asked_for_ever(tmp_path, monkeypatch):

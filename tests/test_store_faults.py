@@ -11,7 +11,6 @@ sides of every step.
 
 import functools
 import os
-import re
 import subprocess
 import sys
 import tempfile
