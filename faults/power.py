@@ -160,7 +160,7 @@ class _Worker(workloads.Subject):
             said.append(self._channel.recv())
         record = tracer.end() if tracer else ""
         struck = strace.calls_on(record, directory)[-1:]
-        same = [_masked(c) for c in struck] == [_masked(call)]
+        same = [_masked(c, directory) for c in struck] == [call]
         try:
             yield said if same and not ended else None
         finally:
@@ -176,9 +176,10 @@ class _Worker(workloads.Subject):
         return text.rpartition(")")[2].split()[0] == "T"
 
 
-def _masked(call: Call) -> Call:
-    """Returns a call without what differs from run to run."""
-    return call._replace(path=_TOKEN.sub("TOKEN", call.path))
+def _masked(call: Call, store: Path) -> Call:
+    """Returns a call without what differs from run to run, and from disk to disk."""
+    path = os.path.relpath(call.path, store)
+    return call._replace(path=_TOKEN.sub("TOKEN", path))
 
 
 def _look(channel: Connection) -> None:
@@ -315,7 +316,7 @@ class _Bench:
             if not run.reached:
                 break
             calls = strace.calls_on(run.record, self.directory)
-            found += [Point(thread, call) for call in calls]
+            found += [Point(thread, _masked(c, self.directory)) for c in calls]
         return [*found, Point(0, None)]
 
     def cut(self, point: Point) -> Outcome:
@@ -325,9 +326,10 @@ class _Bench:
             self._warm_up()
         if point.call is None:
             return self._cut_at_the_end()
-        call = _masked(point.call)
-        where = Path(call.path).relative_to(self._disk.path)
-        name = f"thread {point.thread}: after {call.name} {call.count} of {where}"
+        name = (
+            f"thread {point.thread}: after {point.call.name} {point.call.count}, "
+            f"of {point.call.path}"
+        )
         for _ in range(_ATTEMPTS):
             with self._disk.fresh():
                 with self._worker.stopped(
