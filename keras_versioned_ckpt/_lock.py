@@ -177,9 +177,12 @@ def _tell_of_fallback(path: Path, error: OSError) -> None:
 
 def _open(path: Path, *, create: bool = True) -> int:
     fd = os.open(path, _FLAGS | (os.O_CREAT if create else 0), 0o666)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "a lock is not a regular file", str(path))
+    except BaseException:
         os.close(fd)
-        raise OSError(errno.EINVAL, "a lock is not a regular file", str(path))
+        raise
     return fd
 
 
