@@ -165,7 +165,11 @@ def _read_ahead(room: Room, policy: RetentionPolicy, in_use: Collection[int]) ->
     room.has_read_ahead = True
     with room.reading():
         plan = policy.plan(room.catalog.versions(), in_use=in_use)
-    for version in (*plan.keep, *plan.remove) if plan.remove else ():
+    if not plan.remove:
+        return
+    for version in (*plan.keep, *plan.remove):
+        if version.number in room.seen_sound:
+            continue
         with contextlib.suppress(CheckpointError, OSError):
             _removal.check_removable(room.layout, version, room.store_id)
             room.seen_sound.add(version.number)
