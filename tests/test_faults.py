@@ -27,5 +27,5 @@ def test_a_sample_loses_nothing(name: str, tmp_path: Path, record_property: Any)
         pytest.skip(f"NOT TESTED: {name}, since {row.skipped}")
     # `conftest.py` shows this at the end.
     record_property("faults", f"{name}: {row.points} points tried, {row.failed} failed")
-    assert row.points >= LEAST.get(name, 3)
+    assert row.points >= LEAST.get(name, 1)
     assert row.failed == 0, "\n".join(row.failures)
