@@ -32,6 +32,7 @@ import keras_versioned_ckpt._committing
 import keras_versioned_ckpt._index
 import keras_versioned_ckpt._inspection
 import keras_versioned_ckpt._pruning
+import keras_versioned_ckpt._repairing
 import keras_versioned_ckpt._staging
 import keras_versioned_ckpt._tagging
 import keras_versioned_ckpt.loading

@@ -244,11 +244,14 @@ class Catalog:
         """
         with self._lock:
             self._ledger.read()
+            tagged = dict(self._ledger.tagged)
             there = _tags.read(self._layout)
+            # What others put on or take off meanwhile must not look lost.
+            self._ledger.read()
             return {
                 tag: number
-                for tag, number in self._ledger.tagged.items()
-                if tag not in there
+                for tag, number in tagged.items()
+                if tag not in there and self._ledger.tagged.get(tag) == number
             }
 
     def said_of(self, number: int) -> tuple[Version | None, int | None]:

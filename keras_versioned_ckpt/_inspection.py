@@ -1,11 +1,9 @@
-"""What is wrong with a store, and what can be put right without losing anything."""
+"""What is wrong with a store."""
 
 import contextlib
 import dataclasses
 import os
-import uuid
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -15,10 +13,7 @@ from keras_versioned_ckpt import (
     _integrity,
     _lock,
     _names,
-    _removal,
     _staging,
-    _tags,
-    ledger,
 )
 from keras_versioned_ckpt import manifest as manifests
 from keras_versioned_ckpt._layout import Layout
@@ -29,8 +24,6 @@ from keras_versioned_ckpt.records import HistoryEntry, Version
 Kind = Literal[
     "version", "unreadable", "gone", "tag", "ledger", "lock", "staging", "trash"
 ]
-
-_GONE = "removed: by something other than this package, as repair found"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,89 +76,22 @@ class Report:
 
 def verify(layout: Layout, store_id: str | None, catalog: _catalog.Catalog) -> Report:
     """Reads every file of every version; changes nothing."""
-    if strangers := tuple(problem for problem, _ in _strangers(layout)):
+    if in_the_way := tuple(problem for problem, _ in strangers(layout)):
         # Without its records nothing can be told of the store, and with a link in
         # their place nothing is to be read.
-        return Report(checked=0, problems=strangers)
-    report = _examine(layout, store_id, catalog)
-    leftovers: tuple[Problem, ...] = ()
+        return Report(checked=0, problems=in_the_way)
+    report = examine(layout, store_id, catalog)
+    left: tuple[Problem, ...] = ()
     if _atomic.is_stranger(layout.lock):
-        leftovers = (Problem("lock", "", f"{layout.lock} is not a regular file"),)
+        left = (Problem("lock", "", f"{layout.lock} is not a regular file"),)
     # Where the lock cannot be had, what is left cannot be told from what is being
     # made: there is no lock yet, or it is another user's.
     with contextlib.suppress(OSError), _lock.locked(layout.lock, create=False):
-        leftovers = (*_torn_line(layout), *_leftovers(layout))
-    return dataclasses.replace(report, problems=report.problems + leftovers)
+        left = (*torn_line(layout), *leftovers(layout))
+    return dataclasses.replace(report, problems=report.problems + left)
 
 
-def examined(layout: Layout, store_id: str, catalog: _catalog.Catalog) -> Report:
-    """Finds what `repair` has to put right; the caller holds the store's lock.
-
-    What stands in the place of a record and is no file is moved out of the way
-    first, since nothing can be read through it.
-    """
-    aside = [
-        dataclasses.replace(problem, done=_quarantine(layout, path))
-        for problem, path in _strangers(layout)
-    ]
-    if _atomic.is_stranger(layout.ledger_index):
-        # It only saves time, so `verify` is silent; nobody else would move it away.
-        what = f"{layout.ledger_index} is not a regular file"
-        done = _quarantine(layout, layout.ledger_index)
-        aside.append(Problem("ledger", "", what, done))
-    torn = tuple(_torn_line(layout))
-    report = _examine(layout, store_id, catalog)
-    problems = (*aside, *report.problems, *torn, *_leftovers(layout))
-    return dataclasses.replace(report, problems=problems)
-
-
-def repair(
-    layout: Layout, store_id: str, catalog: _catalog.Catalog, found: Report
-) -> Report:
-    """Does what `CheckpointStore.repair` says; the caller holds the store's lock."""
-    numbers = {version.name: version.number for version in catalog.versions()}
-    undeleted = _removal.empty_trash(layout, store_id)
-    _staging.clear_dead(layout)
-    problems = []
-    for problem in found.problems:
-        if problem.done:
-            problems.append(problem)
-            continue
-        match problem.kind:
-            case "version":
-                if problem.name in numbers:
-                    # Before it goes, as with every removal.
-                    reason = f"removed: quarantined by repair: {problem.what}"
-                    _note_removal(layout, numbers[problem.name], reason)
-                done = _quarantine(layout, layout.root / problem.name)
-            case "unreadable":
-                done = "left where it is"
-            case "tag":
-                done = _mend_tag(layout, catalog, problem.name, {*numbers.values()})
-            case "ledger":
-                done = "written anew from what can be read and the manifests"
-            case "staging":
-                done = "cleared"
-            case "trash":
-                why = undeleted.get(problem.name)
-                done = "deleted"
-                if why:
-                    # Not ours to delete, and in the way of what is.
-                    moved = _quarantine(layout, layout.trash / problem.name)
-                    done = f"{moved}, since it cannot be deleted: {why}"
-            case "gone":
-                for entry in catalog.history():
-                    if entry.name == problem.name and _unrecorded(entry):
-                        _note_removal(layout, entry.number, _GONE)
-                done = "kept in the history"
-            case "lock":
-                done = "left where it is"
-        problems.append(dataclasses.replace(problem, done=done))
-    _rewrite_ledger(layout, store_id)
-    return Report(checked=found.checked, problems=tuple(problems))
-
-
-def _examine(layout: Layout, store_id: str | None, catalog: _catalog.Catalog) -> Report:
+def examine(layout: Layout, store_id: str | None, catalog: _catalog.Catalog) -> Report:
     """Looks at the versions and the store's records."""
     versions = catalog.versions()
     return Report(
@@ -184,7 +110,7 @@ def _versions(
     versions: tuple[Version, ...],
 ) -> Iterator[Problem]:
     listed = {version.name: version for version in versions}
-    for name in sorted({*listed, *_claiming(layout)}):
+    for name in sorted({*listed, *claiming(layout)}):
         directory = layout.root / name
         try:
             manifest = _integrity.read_manifest(directory, store_id)
@@ -211,7 +137,7 @@ def _records(
     catalog: _catalog.Catalog, versions: tuple[Version, ...]
 ) -> Iterator[Problem]:
     for entry in catalog.history():
-        if _unrecorded(entry):
+        if unrecorded(entry):
             yield Problem("gone", entry.name, entry.reason)
     numbers = {version.number for version in versions}
     tags = catalog.tag_numbers()
@@ -240,7 +166,7 @@ def _records(
         yield Problem("ledger", "", f"{catalog.damaged_lines} line(s) cannot be read")
 
 
-def _strangers(layout: Layout) -> Iterator[tuple[Problem, Path]]:
+def strangers(layout: Layout) -> Iterator[tuple[Problem, Path]]:
     """Yields what stands in the place of a record and is no file, with its path."""
     if _atomic.is_stranger(layout.ledger):
         yield (
@@ -252,18 +178,20 @@ def _strangers(layout: Layout) -> Iterator[tuple[Problem, Path]]:
             yield Problem("tag", path.name, f"{path} is not a regular file"), path
 
 
-def _torn_line(layout: Layout) -> Iterator[Problem]:
+def torn_line(layout: Layout) -> Iterator[Problem]:
     """Tells of a last line without its end, while nobody can be writing it."""
     with contextlib.suppress(FileNotFoundError):
         if not (layout.ledger.read_bytes() or b"\n").endswith(b"\n"):
             yield Problem("ledger", "", "its last line is torn")
 
 
-def _unrecorded(entry: HistoryEntry) -> bool:
+def unrecorded(entry: HistoryEntry) -> bool:
+    """Returns whether a version is gone of which nobody recorded the removal."""
     return entry.gone and entry.removed is None
 
 
-def _leftovers(layout: Layout) -> Iterator[Problem]:
+def leftovers(layout: Layout) -> Iterator[Problem]:
+    """Yields what processes that died left; the caller holds the store's lock."""
     if layout.staging.is_dir():
         for path in _staging.dead(layout):
             yield Problem("staging", path.name, "was left by a process that died")
@@ -272,7 +200,7 @@ def _leftovers(layout: Layout) -> Iterator[Problem]:
             yield Problem("trash", name, "was not deleted to the end")
 
 
-def _claiming(layout: Layout) -> Iterator[str]:
+def claiming(layout: Layout) -> Iterator[str]:
     """Yields the directories that hold a manifest, whatever it says."""
     for path in layout.root.iterdir():
         if (
@@ -286,101 +214,3 @@ def _claiming(layout: Layout) -> Iterator[str]:
 def _facts(version: Version) -> Version:
     """Returns the version without what its manifest does not hold."""
     return dataclasses.replace(version, path=None, tags=())
-
-
-def _place_in_quarantine(layout: Layout, name: str) -> Path:
-    if not _atomic.is_directory(layout.quarantine):
-        layout.quarantine.mkdir()
-    # Also where a process that was killed made it, and did not come to this.
-    _atomic.sync_directory(layout.room)
-    return layout.quarantine / f"{name}.{uuid.uuid4().hex[:8]}"
-
-
-def _quarantine(layout: Layout, path: Path) -> str:
-    target = _place_in_quarantine(layout, path.name)
-    _atomic.rename_new(path, target)
-    _atomic.sync_directory(path.parent)
-    _atomic.sync_directory(layout.quarantine)
-    return f"moved to {target.relative_to(layout.root).as_posix()}"
-
-
-def _note_removal(layout: Layout, number: int, reason: str) -> None:
-    event = ledger.Removed(number, datetime.now(UTC), reason)
-    _atomic.append(layout.ledger, ledger.encode(event))
-
-
-def _mend_tag(
-    layout: Layout, catalog: _catalog.Catalog, tag: str, there: set[int]
-) -> str:
-    number = (catalog.tag_numbers() | catalog.lost_tags())[tag]
-    if number in there:
-        done = "written anew from the ledger"
-        if os.path.lexists(layout.tags / tag):
-            done = f"{_quarantine(layout, layout.tags / tag)} and {done}"
-        _atomic.replace(layout.tags / tag, _tags.record(number))
-        return done
-    event = ledger.TagMoved(tag, None, datetime.now(UTC))
-    _atomic.append(layout.ledger, ledger.encode(event))
-    (layout.tags / tag).unlink()
-    _atomic.sync_directory(layout.tags)
-    return "taken off"
-
-
-def _rewrite_ledger(layout: Layout, store_id: str) -> None:
-    """Writes the ledger anew from what can be read of it, manifests and tags.
-
-    What this leaves out stays readable: the old ledger goes to the quarantine.
-    """
-    data = layout.ledger.read_bytes() if layout.ledger.exists() else b""
-    old: list[ledger.Event] = []
-    for line in data.splitlines():
-        # `verify` counted those that cannot be read.
-        with contextlib.suppress(ValueError):
-            old.append(ledger.decode(line))
-    there = _committed(layout, store_id)
-    events = [event for event in old if not _contradicts(event, there)]
-    known = {e.version.number: e for e in events if isinstance(e, ledger.Committed)}
-    events += [event for n, event in there.items() if known.get(n) != event]
-    tagged = {e.tag: e.number for e in events if isinstance(e, ledger.TagMoved)}
-    events += [
-        ledger.TagMoved(tag, number, datetime.now(UTC))
-        for tag, number in _tags.read(layout).items()
-        if number is not None and tagged.get(tag) != number
-    ]
-    new = b"".join(map(ledger.encode, events))
-    if not set(data.splitlines()) <= set(new.splitlines()):
-        _atomic.write_new(_place_in_quarantine(layout, layout.ledger.name), data)
-        _atomic.sync_directory(layout.quarantine)
-    _atomic.replace(layout.ledger, new)
-
-
-def _committed(layout: Layout, store_id: str) -> dict[int, ledger.Committed]:
-    """Returns what the ledger must say of each version that is there, by number."""
-    events = []
-    for name in sorted(_claiming(layout)):
-        directory = layout.root / name
-        try:
-            version = _integrity.read_manifest(directory, store_id).version
-            crc32 = _integrity.manifest_crc32(directory)
-        except (OSError, CheckpointError):
-            continue  # the report tells of it
-        events.append(ledger.Committed(version, crc32))
-    return {e.version.number: e for e in sorted(events, key=lambda e: e.version.number)}
-
-
-def _contradicts(event: ledger.Event, there: Mapping[int, ledger.Committed]) -> bool:
-    """Returns whether a line tells of a version that is there what it is not."""
-    if not isinstance(event, ledger.Committed):
-        return False
-    said = event.version
-    truth = there.get(said.number)
-    if truth is not None:
-        return said != truth.version or event.manifest_crc32 not in (
-            None,
-            truth.manifest_crc32,
-        )
-    # With a damaged number it would tell of a version that never was.
-    return any(
-        (said.name, said.created) == (e.version.name, e.version.created)
-        for e in there.values()
-    )

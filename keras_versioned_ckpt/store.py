@@ -2,9 +2,9 @@
 
 This file is the face; how each thing is done stands in the file that is named
 for it: `_catalog` lists, `_committing` saves, `_pruning` takes away, `_tagging`
-tags, `_inspection` verifies and repairs, and `_room` is what they share. Each is
-imported by the method that asks it, so that a shell script which lists a store
-does not wait for what saves and prunes.
+tags, `_inspection` verifies, `_repairing` repairs, and `_room` is what they share.
+Each is imported by the method that asks it, so that a shell script which lists a
+store does not wait for what saves and prunes.
 """
 
 from __future__ import annotations
@@ -379,11 +379,11 @@ class CheckpointStore:
         Raises:
             StoreError: If the store cannot be written.
         """
-        from keras_versioned_ckpt import _inspection
+        from keras_versioned_ckpt import _repairing
 
         with self._room.writing("Repairing") as store_id:
             layout, catalog = self._room.layout, self._room.catalog
-            found = _inspection.examined(layout, store_id, catalog)
+            found = _repairing.examined(layout, store_id, catalog)
             # What goes must be known to the ledger, which remembers it.
             self._room.reconciled()
-            return _inspection.repair(layout, store_id, catalog, found)
+            return _repairing.repair(layout, store_id, catalog, found)

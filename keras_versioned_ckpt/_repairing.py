@@ -1,0 +1,198 @@
+"""What is wrong with a store, put right without losing anything."""
+
+import contextlib
+import dataclasses
+import os
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from keras_versioned_ckpt import (
+    _atomic,
+    _catalog,
+    _integrity,
+    _removal,
+    _staging,
+    _tags,
+    ledger,
+)
+from keras_versioned_ckpt._inspection import (
+    Problem,
+    Report,
+    claiming,
+    examine,
+    leftovers,
+    strangers,
+    torn_line,
+    unrecorded,
+)
+from keras_versioned_ckpt._layout import Layout
+from keras_versioned_ckpt.errors import CheckpointError
+
+_GONE = "removed: by something other than this package, as repair found"
+
+
+def examined(layout: Layout, store_id: str, catalog: _catalog.Catalog) -> Report:
+    """Finds what `repair` has to put right; the caller holds the store's lock.
+
+    What stands in the place of a record and is no file is moved out of the way
+    first, since nothing can be read through it.
+    """
+    aside = [
+        dataclasses.replace(problem, done=_quarantine(layout, path))
+        for problem, path in strangers(layout)
+    ]
+    if _atomic.is_stranger(layout.ledger_index):
+        # It only saves time, so `verify` is silent; nobody else would move it away.
+        what = f"{layout.ledger_index} is not a regular file"
+        done = _quarantine(layout, layout.ledger_index)
+        aside.append(Problem("ledger", "", what, done))
+    torn = tuple(torn_line(layout))
+    report = examine(layout, store_id, catalog)
+    problems = (*aside, *report.problems, *torn, *leftovers(layout))
+    return dataclasses.replace(report, problems=problems)
+
+
+def repair(
+    layout: Layout, store_id: str, catalog: _catalog.Catalog, found: Report
+) -> Report:
+    """Does what `CheckpointStore.repair` says; the caller holds the store's lock."""
+    numbers = {version.name: version.number for version in catalog.versions()}
+    undeleted = _removal.empty_trash(layout, store_id)
+    _staging.clear_dead(layout)
+    problems = []
+    for problem in found.problems:
+        if problem.done:
+            problems.append(problem)
+            continue
+        match problem.kind:
+            case "version":
+                if problem.name in numbers:
+                    # Before it goes, as with every removal.
+                    reason = f"removed: quarantined by repair: {problem.what}"
+                    _note_removal(layout, numbers[problem.name], reason)
+                done = _quarantine(layout, layout.root / problem.name)
+            case "unreadable":
+                done = "left where it is"
+            case "tag":
+                done = _mend_tag(layout, catalog, problem.name, {*numbers.values()})
+            case "ledger":
+                done = "written anew from what can be read and the manifests"
+            case "staging":
+                done = "cleared"
+            case "trash":
+                why = undeleted.get(problem.name)
+                done = "deleted"
+                if why:
+                    # Not ours to delete, and in the way of what is.
+                    moved = _quarantine(layout, layout.trash / problem.name)
+                    done = f"{moved}, since it cannot be deleted: {why}"
+            case "gone":
+                for entry in catalog.history():
+                    if entry.name == problem.name and unrecorded(entry):
+                        _note_removal(layout, entry.number, _GONE)
+                done = "kept in the history"
+            case "lock":
+                done = "left where it is"
+        problems.append(dataclasses.replace(problem, done=done))
+    _rewrite_ledger(layout, store_id)
+    return Report(checked=found.checked, problems=tuple(problems))
+
+
+def _place_in_quarantine(layout: Layout, name: str) -> Path:
+    if not _atomic.is_directory(layout.quarantine):
+        layout.quarantine.mkdir()
+    # Also where a process that was killed made it, and did not come to this.
+    _atomic.sync_directory(layout.room)
+    return layout.quarantine / f"{name}.{uuid.uuid4().hex[:8]}"
+
+
+def _quarantine(layout: Layout, path: Path) -> str:
+    target = _place_in_quarantine(layout, path.name)
+    _atomic.rename_new(path, target)
+    _atomic.sync_directory(path.parent)
+    _atomic.sync_directory(layout.quarantine)
+    return f"moved to {target.relative_to(layout.root).as_posix()}"
+
+
+def _note_removal(layout: Layout, number: int, reason: str) -> None:
+    event = ledger.Removed(number, datetime.now(UTC), reason)
+    _atomic.append(layout.ledger, ledger.encode(event))
+
+
+def _mend_tag(
+    layout: Layout, catalog: _catalog.Catalog, tag: str, there: set[int]
+) -> str:
+    number = (catalog.tag_numbers() | catalog.lost_tags())[tag]
+    if number in there:
+        done = "written anew from the ledger"
+        if os.path.lexists(layout.tags / tag):
+            done = f"{_quarantine(layout, layout.tags / tag)} and {done}"
+        _atomic.replace(layout.tags / tag, _tags.record(number))
+        return done
+    event = ledger.TagMoved(tag, None, datetime.now(UTC))
+    _atomic.append(layout.ledger, ledger.encode(event))
+    (layout.tags / tag).unlink()
+    _atomic.sync_directory(layout.tags)
+    return "taken off"
+
+
+def _rewrite_ledger(layout: Layout, store_id: str) -> None:
+    """Writes the ledger anew from what can be read of it, manifests and tags.
+
+    What this leaves out stays readable: the old ledger goes to the quarantine.
+    """
+    data = layout.ledger.read_bytes() if layout.ledger.exists() else b""
+    old: list[ledger.Event] = []
+    for line in data.splitlines():
+        # `verify` counted those that cannot be read.
+        with contextlib.suppress(ValueError):
+            old.append(ledger.decode(line))
+    there = _committed(layout, store_id)
+    events = [event for event in old if not _contradicts(event, there)]
+    known = {e.version.number: e for e in events if isinstance(e, ledger.Committed)}
+    events += [event for n, event in there.items() if known.get(n) != event]
+    tagged = {e.tag: e.number for e in events if isinstance(e, ledger.TagMoved)}
+    events += [
+        ledger.TagMoved(tag, number, datetime.now(UTC))
+        for tag, number in _tags.read(layout).items()
+        if number is not None and tagged.get(tag) != number
+    ]
+    new = b"".join(map(ledger.encode, events))
+    if not set(data.splitlines()) <= set(new.splitlines()):
+        _atomic.write_new(_place_in_quarantine(layout, layout.ledger.name), data)
+        _atomic.sync_directory(layout.quarantine)
+    _atomic.replace(layout.ledger, new)
+
+
+def _committed(layout: Layout, store_id: str) -> dict[int, ledger.Committed]:
+    """Returns what the ledger must say of each version that is there, by number."""
+    events = []
+    for name in sorted(claiming(layout)):
+        directory = layout.root / name
+        try:
+            version = _integrity.read_manifest(directory, store_id).version
+            crc32 = _integrity.manifest_crc32(directory)
+        except (OSError, CheckpointError):
+            continue  # the report tells of it
+        events.append(ledger.Committed(version, crc32))
+    return {e.version.number: e for e in sorted(events, key=lambda e: e.version.number)}
+
+
+def _contradicts(event: ledger.Event, there: Mapping[int, ledger.Committed]) -> bool:
+    """Returns whether a line tells of a version that is there what it is not."""
+    if not isinstance(event, ledger.Committed):
+        return False
+    said = event.version
+    truth = there.get(said.number)
+    if truth is not None:
+        return said != truth.version or event.manifest_crc32 not in (
+            None,
+            truth.manifest_crc32,
+        )
+    # With a damaged number it would tell of a version that never was.
+    return any(
+        (said.name, said.created) == (e.version.name, e.version.created)
+        for e in there.values()
+    )
