@@ -121,8 +121,10 @@ def capture(
     """
     target = _Target(store, format, name)
     if not _is_ours(model, format):
+        # What a model that saves itself writes, it alone knows.
+        its_own = not snapshot.is_saved_by_keras(model, format)
         with target.failures():
-            needed = _host.size_bytes(model.variables)
+            needed = 0 if its_own else _host.size_bytes(model.variables)
         staged = target.staged(
             lambda path: _write_by_keras(model, format, path), needed
         )

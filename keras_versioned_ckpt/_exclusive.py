@@ -20,6 +20,8 @@ from pathlib import Path
 _HOLDER = re.compile(r"([0-9a-f]{12})\.([0-9]+)\.([0-9]+)\.[0-9a-f]{32}", re.ASCII)
 # What `rename` says where a directory that is not empty is in the way.
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+# When a process began that is alive, and hides that.
+_UNKNOWN = "0"
 # The entries of this process that are in use: one that could not be removed at its
 # release must not keep the lock for as long as the process lives.
 _in_use: set[str] = set()
@@ -41,23 +43,28 @@ def take(path: Path) -> Path | None:
     """
     if is_held(path):
         return None
-    # A name that the next one to clear what was left in the making knows.
+    # A name that the next one to clear what was left in the making knows. It may take
+    # this for such, too, which is no more than having been slower.
     made = path.with_name(f".{path.name}.{uuid.uuid4().hex}.new")
     holder = f"{_machine()}.{os.getpid()}.{_began(os.getpid())}.{uuid.uuid4().hex}"
-    made.mkdir()
-    (made / holder).mkdir()
+    taken = place(path) / holder
     _in_use.add(holder)
     try:
+        made.mkdir()
+        (made / holder).mkdir()
         made.rename(place(path))
-    except OSError as error:
-        _in_use.discard(holder)
-        for directory in (made / holder, made):
-            with contextlib.suppress(FileNotFoundError):
-                directory.rmdir()
-        if error.errno in _TAKEN or isinstance(error, FileNotFoundError):
-            return None  # another was faster, or took what was made for a leftover
+        if taken.exists():
+            return taken
+    except BaseException as error:
+        release(taken)
+        release(made / holder)
+        if isinstance(error, FileNotFoundError) or (
+            isinstance(error, OSError) and error.errno in _TAKEN
+        ):
+            return None
         raise
-    return place(path) / holder
+    _in_use.discard(holder)
+    return None
 
 
 def release(taken: Path) -> None:
@@ -96,26 +103,25 @@ def _may_be_alive(holder: str) -> bool:
         return True
     if int(match[2]) == os.getpid() and holder not in _in_use:
         return False
-    return _began(int(match[2])) == match[3]
+    return _began(int(match[2])) in (match[3], _UNKNOWN)
 
 
 def _began(process: int) -> str:
     """Returns what tells a process from a later one of the same number; "" if dead."""
-    stat = Path(f"/proc/{process}/stat")
-    if not Path("/proc/self/stat").exists():
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        # No such directory here, or one that hides the processes of other users.
         try:
             os.kill(process, 0)
         except ProcessLookupError:
             return ""
         except PermissionError:
             pass  # another user's, and alive
-        return "0"
-    try:
-        # The second field is the program's name, which may hold anything.
-        fields = stat.read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    # proc(5): the 3rd field is the state, the 22nd when it began. A zombie has ended.
+        return _UNKNOWN
+    # The second field is the program's name, which may hold anything. proc(5): the 3rd
+    # field is the state, the 22nd when it began. A zombie has ended.
+    fields = stat.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else fields[19]
 
 

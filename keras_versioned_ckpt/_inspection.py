@@ -98,7 +98,7 @@ def examine(layout: Layout, store_id: str | None, catalog: _catalog.Catalog) -> 
         checked=len(versions),
         problems=(
             *_versions(layout, store_id, catalog, versions),
-            *_records(catalog, versions),
+            *_records(layout, catalog),
         ),
     )
 
@@ -133,14 +133,13 @@ def _versions(
             yield Problem("ledger", "", f"says other than the manifest of {name}")
 
 
-def _records(
-    catalog: _catalog.Catalog, versions: tuple[Version, ...]
-) -> Iterator[Problem]:
+def _records(layout: Layout, catalog: _catalog.Catalog) -> Iterator[Problem]:
     for entry in catalog.history():
         if unrecorded(entry):
             yield Problem("gone", entry.name, entry.reason)
-    numbers = {version.number for version in versions}
     tags = catalog.tag_numbers()
+    # Listed after the tags: to read all files takes a while, in which others save.
+    numbers = {version.number for version in catalog.versions()}
     for tag, number in tags.items():
         if number not in numbers:
             yield Problem("tag", tag, f"is on version {number}, which is not there")
@@ -159,7 +158,9 @@ def _records(
         if catalog.said_of(version.number)[0] is None
     ]
     # A crash right after a rename leaves one, which the next save tells the ledger of.
-    if len(unspoken) > 1:
+    # A store without its room, as out of a copy that left out what begins with a dot,
+    # has no ledger to lose.
+    if len(unspoken) > 1 and layout.room.exists():
         names = listing(map(shown, unspoken))
         yield Problem("ledger", "", f"has lost what it said of {names}")
     if catalog.damaged_lines:

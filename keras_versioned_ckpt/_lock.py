@@ -51,6 +51,11 @@ class Held:
         self._fd = fd
         self._claim = claim
 
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether the system had no lock to give."""
+        return self._claim is not None
+
     def release(self, *, remove: bool = False) -> None:
         """Gives the lock back.
 
@@ -98,9 +103,14 @@ def try_lock(path: Path, *, create: bool = True) -> Held | None:
     return _take(path, wait=False, create=create)
 
 
+def was_claimed(path: Path) -> bool:
+    """Returns whether what stands in for a lock is there, or was left."""
+    return os.path.lexists(_exclusive.place(path))
+
+
 def is_left(path: Path) -> bool:
     """Returns whether anything of a lock is there, held or not."""
-    return os.path.lexists(path) or os.path.lexists(_exclusive.place(path))
+    return os.path.lexists(path) or was_claimed(path)
 
 
 def _take(path: Path, *, wait: bool, create: bool) -> Held | None:

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,7 +58,10 @@ def repair(
     layout: Layout, store_id: str, catalog: _catalog.Catalog, found: Report
 ) -> Report:
     """Does what `CheckpointStore.repair` says; the caller holds the store's lock."""
-    numbers = {version.name: version.number for version in catalog.versions()}
+    tags = {version.name: version.tags for version in catalog.versions()}
+    there = {version.name: version.number for version in catalog.versions()}
+    forgotten = {e.name: e.number for e in catalog.history() if unrecorded(e)}
+    _note_removals(layout, [*forgotten.values()], _GONE)
     undeleted = _removal.empty_trash(layout, store_id)
     _staging.clear_dead(layout)
     problems = []
@@ -66,17 +69,17 @@ def repair(
         if problem.done:
             problems.append(problem)
             continue
+        lost_tags: tuple[str, ...] = ()
         match problem.kind:
             case "version":
-                if problem.name in numbers:
+                if problem.name in there:
                     # Before it goes, as with every removal.
                     reason = f"removed: quarantined by repair: {problem.what}"
-                    _note_removal(layout, numbers[problem.name], reason)
+                    _note_removals(layout, [there.pop(problem.name)], reason)
+                    lost_tags = tags[problem.name]
                 done = _quarantine(layout, layout.root / problem.name)
-            case "unreadable":
-                done = "left where it is"
             case "tag":
-                done = _mend_tag(layout, catalog, problem.name, {*numbers.values()})
+                done = _mend_tag(layout, catalog, problem.name, {*there.values()})
             case "ledger":
                 done = "written anew from what can be read and the manifests"
             case "staging":
@@ -89,13 +92,14 @@ def repair(
                     moved = _quarantine(layout, layout.trash / problem.name)
                     done = f"{moved}, since it cannot be deleted: {why}"
             case "gone":
-                for entry in catalog.history():
-                    if entry.name == problem.name and unrecorded(entry):
-                        _note_removal(layout, entry.number, _GONE)
                 done = "kept in the history"
-            case "lock":
+            case _:
                 done = "left where it is"
         problems.append(dataclasses.replace(problem, done=done))
+        for tag in lost_tags:
+            what = f"is on {problem.name}, which is damaged"
+            done = _mend_tag(layout, catalog, tag, {*there.values()})
+            problems.append(Problem("tag", tag, what, done))
     _rewrite_ledger(layout, store_id)
     return Report(checked=found.checked, problems=tuple(problems))
 
@@ -116,9 +120,11 @@ def _quarantine(layout: Layout, path: Path) -> str:
     return f"moved to {target.relative_to(layout.root).as_posix()}"
 
 
-def _note_removal(layout: Layout, number: int, reason: str) -> None:
-    event = ledger.Removed(number, datetime.now(UTC), reason)
-    _atomic.append(layout.ledger, ledger.encode(event))
+def _note_removals(layout: Layout, numbers: Iterable[int], reason: str) -> None:
+    now = datetime.now(UTC)
+    lines = [ledger.encode(ledger.Removed(n, now, reason)) for n in numbers]
+    if lines:
+        _atomic.append(layout.ledger, b"".join(lines))
 
 
 def _mend_tag(
@@ -150,7 +156,8 @@ def _rewrite_ledger(layout: Layout, store_id: str) -> None:
         with contextlib.suppress(ValueError):
             old.append(ledger.decode(line))
     there = _committed(layout, store_id)
-    events = [event for event in old if not _contradicts(event, there)]
+    names = {(e.version.name, e.version.created) for e in there.values()}
+    events = [event for event in old if not _contradicts(event, there, names)]
     known = {e.version.number: e for e in events if isinstance(e, ledger.Committed)}
     events += [event for n, event in there.items() if known.get(n) != event]
     tagged = {e.tag: e.number for e in events if isinstance(e, ledger.TagMoved)}
@@ -180,19 +187,18 @@ def _committed(layout: Layout, store_id: str) -> dict[int, ledger.Committed]:
     return {e.version.number: e for e in sorted(events, key=lambda e: e.version.number)}
 
 
-def _contradicts(event: ledger.Event, there: Mapping[int, ledger.Committed]) -> bool:
+def _contradicts(
+    event: ledger.Event,
+    there: Mapping[int, ledger.Committed],
+    names: Collection[tuple[str, datetime]],
+) -> bool:
     """Returns whether a line tells of a version that is there what it is not."""
     if not isinstance(event, ledger.Committed):
         return False
     said = event.version
     truth = there.get(said.number)
-    if truth is not None:
-        return said != truth.version or event.manifest_crc32 not in (
-            None,
-            truth.manifest_crc32,
-        )
-    # With a damaged number it would tell of a version that never was.
-    return any(
-        (said.name, said.created) == (e.version.name, e.version.created)
-        for e in there.values()
-    )
+    if truth is None:
+        # With a damaged number it would tell of a version that never was.
+        return (said.name, said.created) in names
+    crc32s = (None, truth.manifest_crc32)
+    return said != truth.version or event.manifest_crc32 not in crc32s

@@ -42,8 +42,6 @@ class Room:
         self.catalog = _catalog.Catalog(layout, self.store_id)
         #: Numbers of versions that this process wrote, or read and saw to be sound.
         self.seen_sound: set[int] = set()
-        #: Whether `prune` has read what was there before its first turn.
-        self.has_read_ahead = False
 
     @contextlib.contextmanager
     def writing(self, what: str) -> Iterator[str]:
@@ -66,7 +64,6 @@ class Room:
                 self.store_id = store_id
                 self.catalog = _catalog.Catalog(self.layout, store_id)
                 self.seen_sound = set()
-                self.has_read_ahead = False
             if _atomic.is_stranger(self.layout.lock):
                 raise StoreError(
                     f"{what} failed in {self.layout.root}: {self.layout.lock} is not a "

@@ -116,12 +116,12 @@ def check_space(layout: Layout, needed_bytes: int) -> None:
     Raises:
         OSError: If not, with ENOSPC and both numbers.
     """
-    disk = shutil.disk_usage(layout.root)
+    total, free = _disk_space(layout.root)
     # A file system that does not know its size says that it has none.
-    if disk.total and disk.free < needed_bytes:
+    if total and free < needed_bytes:
         needed, available = (
             f"{_sizes.rounded_size(count)} ({count:,} bytes)"
-            for count in (needed_bytes, disk.free)
+            for count in (needed_bytes, free)
         )
         raise OSError(
             errno.ENOSPC,
@@ -129,6 +129,17 @@ def check_space(layout: Layout, needed_bytes: int) -> None:
             "available",
             str(layout.root),
         )
+
+
+def _disk_space(path: Path) -> tuple[int, int]:
+    """Returns the bytes of a disk, and those of them that this user may write."""
+    if not hasattr(os, "statvfs"):
+        disk = shutil.disk_usage(path)
+        return disk.total, disk.free
+    status = os.statvfs(path)
+    # Some file systems keep a part of the disk for root.
+    free = status.f_bfree if os.geteuid() == 0 else status.f_bavail
+    return status.f_blocks * status.f_frsize, free * status.f_frsize
 
 
 def dead(layout: Layout) -> list[Path]:
@@ -140,7 +151,7 @@ def dead(layout: Layout) -> list[Path]:
     for path in _staged(layout):
         lock_path = path.with_suffix(".lock")
         try:
-            lock = _lock.try_lock(lock_path, create=False)
+            lock = _take_over(path, create=False)
         except FileNotFoundError:
             pass
         except OSError:
@@ -158,14 +169,25 @@ def dead(layout: Layout) -> list[Path]:
 def clear_dead(layout: Layout) -> None:
     """Deletes what killed processes left, under the store's lock held by the caller."""
     for path in _staged(layout):
-        lock_path = path.with_suffix(".lock")
         # What another user left may not be ours to clear; that costs no save.
         with contextlib.suppress(OSError):
-            if (lock := _lock.try_lock(lock_path)) is not None:
+            if (lock := _take_over(path)) is not None:
                 _clear(path)
                 lock.release(remove=True)
     for path in _unfinished(layout):
         _clear(path)
+
+
+def _take_over(path: Path, *, create: bool = True) -> _lock.Held | None:
+    """Takes the lock of what was staged, `None` if its process may be alive."""
+    lock_path = path.with_suffix(".lock")
+    was_claimed = _lock.was_claimed(lock_path)
+    lock = _lock.try_lock(lock_path, create=create)
+    if lock and lock.is_stand_in and not was_claimed and os.path.lexists(path):
+        # The system had no lock for this process, and may have had one for that.
+        lock.release()
+        return None
+    return lock
 
 
 def _unfinished(layout: Layout) -> list[Path]:

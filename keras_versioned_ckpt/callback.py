@@ -21,7 +21,7 @@ from keras_versioned_ckpt._capture import Capture, Copies, capture
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import listing, shown
 from keras_versioned_ckpt._ranking import MODES, best_first, improves, is_score, score
-from keras_versioned_ckpt.errors import CheckpointWarning, SaveError
+from keras_versioned_ckpt.errors import CheckpointError, CheckpointWarning, SaveError
 from keras_versioned_ckpt.naming import as_naming
 from keras_versioned_ckpt.records import Event, Moment, Version
 from keras_versioned_ckpt.retention import KeepBest, KeepLast, RetentionPolicy
@@ -461,7 +461,11 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             policy = self._policy if self.on_disk_full == "prune" else None
             if not (error.disk_full and again and policy):
                 raise
-            plan = self.store.prune(policy, making_room=True)
+            try:
+                plan = self.store.prune(policy, making_room=True)
+            except CheckpointError as why:
+                # Not a byte may be left for the reasons of what would go.
+                raise error from why
             if not plan.remove:
                 raise
         names = listing(version.name for version in plan.remove)

@@ -275,7 +275,8 @@ class CheckpointStore:
 
         Args:
             policy: Which to keep.
-            dry_run: Whether to only say what would be done. Defaults to `False`.
+            dry_run: Whether to only say what would be done. It reads manifests alone,
+                so that damage inside a file is not seen. Defaults to `False`.
             in_use: Numbers of versions that a running training resumed from.
             making_room: Whether, if nothing is to go yet, to remove what will go once
                 there is one more version. Its metrics are not known, so that it

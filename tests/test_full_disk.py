@@ -216,7 +216,7 @@ def test_making_room_is_told_before_it_is_done(directory: Path) -> None:
     assert dict(plan.reasons) == {
         1: ("kept: best val_loss 0.1 (KeepBest(1, 'val_loss', 'min'))",),
         3: ("removed: to make room for the next version",),
-        4: ("kept: newest version (guard)",),
+        4: ("kept: one of the 2 newest (KeepLast(2))",),
     }
     assert found(store) == [1, 3, 4]
     assert store.prune(KeepLast(1) | policy, dry_run=True).remove == ()

@@ -540,3 +540,37 @@ def test_what_repair_cannot_do_is_an_error(store, monkeypatch):
         with pytest.raises(StoreError, match="Repairing failed in .*No space left"):
             store.repair()
     assert found(store) == [1, 2, 3]
+
+
+def test_repair_takes_off_the_tags_of_what_it_moves_away(directory):
+    """After one repair the store is in order."""
+    store = new_store(directory, 0.5, 0.4)
+    store.tag(1, "prod")
+    os.truncate(directory / "version_1" / "model.keras", 1)
+    report = store.repair()
+    assert [str(p) for p in report.problems if p.kind == "tag"] == [
+        "tag 'prod': is on version_1, which is damaged -> taken off"
+    ]
+    assert store.verify().ok
+    assert dict(store.tags) == {}
+
+
+def test_verify_is_not_confused_by_what_others_save_meanwhile(directory, monkeypatch):
+    """A version that came while files were read, with its tag, is no problem."""
+    store = new_store(directory, 0.5)
+    check_content = _integrity.check_content
+
+    def and_another(*arguments):
+        check_content(*arguments)
+        save(CheckpointStore(directory), tags=["prod"])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_integrity, "check_content", and_another)
+        assert store.verify().problems == ()
+
+
+def test_a_copy_without_the_room_is_whole(directory):
+    """Tools that leave out what begins with a dot took the ledger's memory alone."""
+    store = new_store(directory, 0.5, 0.4, 0.3)
+    shutil.rmtree(directory / ".versions")
+    assert CheckpointStore(store.path).verify().ok

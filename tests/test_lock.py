@@ -232,3 +232,75 @@ def test_what_was_left_in_the_making_of_a_lock_is_cleared(directory):
     assert store.verify().ok
     assert not any(path.exists() for path in left)
     assert os.listdir(room / "staging") == []
+
+
+def test_what_another_stages_is_no_leftover_where_only_it_has_a_lock(
+    directory, monkeypatch
+):
+    """A process for which the system has no lock cannot see the others' locks."""
+    store = new_store(directory, 0.5)
+    with store.stage() as staged:
+        (staged.path / "model.keras").write_bytes(b"weights")
+
+        def flock(fd, how):
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(_lock.fcntl, "flock", flock)
+            with pytest.warns(CheckpointWarning, match="offers no locks"):
+                assert store.verify().problems == ()
+            save(store)
+        assert staged.path.exists()
+        assert store.commit(staged).number == 3
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError])
+def test_a_holder_that_the_system_hides_may_be_alive(tmp_path, monkeypatch, error):
+    """Some machines show each user only the processes of his own (hidepid)."""
+    path = tmp_path / "lock"
+    taken = _exclusive.take(path)
+    machine, _, began, token = taken.name.split(".")
+    parent = taken.with_name(f"{machine}.{os.getppid()}.{began}.{token}")
+    taken.rename(parent)
+
+    def hidden(self, *_):
+        raise error(str(self))
+
+    monkeypatch.setattr(type(path), "read_text", hidden)
+    assert _exclusive.holders(path) == [parent.name]
+
+
+def test_an_interrupt_leaves_no_lock_behind(tmp_path, monkeypatch):
+    """Not even right after it was taken."""
+    path = tmp_path / "lock"
+    rename = os.rename
+
+    def interrupted(*arguments):
+        rename(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _exclusive.take(path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_one_whose_claim_was_cleared_in_the_making_was_only_slower(
+    tmp_path, monkeypatch
+):
+    """Whoever holds the lock may take it for a leftover, at any step."""
+    path = tmp_path / "lock"
+    mkdir = os.mkdir
+
+    def cleared(name, *arguments):
+        if str(name).endswith(".new"):
+            return
+        mkdir(name, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "mkdir", cleared)
+        assert _exclusive.take(path) is None
+    taken = _exclusive.take(path)
+    assert taken is not None
+    _exclusive.release(taken)
