@@ -1,4 +1,8 @@
-"""Whether a directory is a store, may become one, and how it becomes one."""
+"""Whether a directory is a store, may become one, and how it becomes one.
+
+What makes it one is `.versions/store.json`, one JSON object: `format`, `store_id`, and
+`crc32`, the CRC-32 of the id in UTF-8, which MAY be missing.
+"""
 
 from __future__ import annotations
 

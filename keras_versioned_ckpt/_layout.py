@@ -49,7 +49,7 @@ class Layout(NamedTuple):
 
     @property
     def quarantine(self) -> Path:
-        """Damaged versions that `repair` took out of the way."""
+        """What was damaged, and moved out of the way by `repair`."""
         return self.room / "quarantine"
 
     @property

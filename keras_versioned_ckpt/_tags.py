@@ -1,4 +1,8 @@
-"""Which tag is on which number, as the files of the tags say."""
+"""Which tag is on which number, as the files of the tags say.
+
+The file of a tag is called as the tag, and is one JSON object: `number`, and `crc32`,
+the CRC-32 of the number's decimal digits, which MAY be missing.
+"""
 
 import bisect
 import contextlib

@@ -6,7 +6,8 @@ lose lines (a crash, a torn write) without harm to any version: a directory
 that no line speaks of is read from its manifest.
 
 * `{"event": "commit", …}` with the version's facts as in its manifest, and with
-  `manifest_crc32`, the checksum of the manifest's file, which MAY be missing.
+  `manifest_crc32`, the CRC-32 of all bytes of the manifest's file, which MAY be
+  missing.
 * `{"event": "remove", "number": …, "at": …, "reason": …, "policy": …}`; the policy is
   the text of the retention policy that decided it, empty where a person did.
 * `{"event": "tag" or "untag", "tag": …, "number": …, "at": …}`

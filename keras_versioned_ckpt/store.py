@@ -32,7 +32,8 @@ class CheckpointStore:
     """A directory that holds versions.
 
     Opening one and asking it anything reads the disk afresh, takes no lock,
-    writes nothing, and needs no Keras.
+    writes nothing, and needs no Keras. Only `verify` takes the store's lock, for a
+    moment, to tell what was left behind from what is being made.
 
     Args:
         directory: The store's directory; a string or path.
