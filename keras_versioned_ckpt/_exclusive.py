@@ -12,12 +12,11 @@ Processes of another machine cannot be looked at. What they hold is left alone.
 import contextlib
 import errno
 import os
-import platform
 import re
-import uuid
+import zlib
 from pathlib import Path
 
-_HOLDER = re.compile(r"([0-9a-f]{12})\.([0-9]+)\.([0-9]+)\.[0-9a-f]{32}", re.ASCII)
+_HOLDER = re.compile(r"([0-9a-f]{8})\.([0-9]+)\.([0-9]+)\.[0-9a-f]{32}", re.ASCII)
 # What `rename` says where a directory that is not empty is in the way.
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 # When a process began that is alive, and hides that.
@@ -45,8 +44,8 @@ def take(path: Path) -> Path | None:
         return None
     # A name that the next one to clear what was left in the making knows. It may take
     # this for such, too, which is no more than having been slower.
-    made = path.with_name(f".{path.name}.{uuid.uuid4().hex}.new")
-    holder = f"{_machine()}.{os.getpid()}.{_began(os.getpid())}.{uuid.uuid4().hex}"
+    made = path.with_name(f".{path.name}.{os.urandom(16).hex()}.new")
+    holder = f"{_machine()}.{os.getpid()}.{_began(os.getpid())}.{os.urandom(16).hex()}"
     taken = place(path) / holder
     _in_use.add(holder)
     try:
@@ -127,9 +126,9 @@ def _began(process: int) -> str:
 
 def _machine() -> str:
     """Returns what tells the processes that can be looked at from all others."""
-    parts = [platform.node()]
+    parts = [os.uname().nodename]
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
         # Containers of one machine do not see each other's processes.
         parts.append(os.readlink("/proc/self/ns/pid"))
-    return uuid.uuid5(uuid.NAMESPACE_DNS, "\n".join(parts)).hex[:12]
+    return f"{zlib.crc32(os.fsencode(chr(10).join(parts))):08x}"

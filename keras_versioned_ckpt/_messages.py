@@ -37,3 +37,13 @@ def reason(error: OSError) -> str:
     """Returns an error of the operating system in words, with its file."""
     text = error.strerror or str(error)
     return f"{text} ({error.filename})" if error.filename else text
+
+
+def rounded_size(size_bytes: int) -> str:
+    """Returns a size with a decimal unit, such as `403 MB`."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

@@ -65,13 +65,3 @@ def size_text(size_bytes: int) -> str:
         (unit, factor) for unit, factor in _UNITS.items() if size_bytes % factor == 0
     )
     return f"{size_bytes // factor} {unit}"
-
-
-def rounded_size(size_bytes: int) -> str:
-    """Returns a size with a decimal unit, such as `403 MB`."""
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

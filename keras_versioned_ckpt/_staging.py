@@ -12,8 +12,9 @@ import shutil
 import uuid
 from pathlib import Path
 
-from keras_versioned_ckpt import _atomic, _lock, _sizes
+from keras_versioned_ckpt import _atomic, _lock
 from keras_versioned_ckpt._layout import Layout
+from keras_versioned_ckpt._messages import rounded_size
 from keras_versioned_ckpt.manifest import FILENAME, File, check_path
 
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -120,8 +121,7 @@ def check_space(layout: Layout, needed_bytes: int) -> None:
     # A file system that does not know its size says that it has none.
     if total and free < needed_bytes:
         needed, available = (
-            f"{_sizes.rounded_size(count)} ({count:,} bytes)"
-            for count in (needed_bytes, free)
+            f"{rounded_size(count)} ({count:,} bytes)" for count in (needed_bytes, free)
         )
         raise OSError(
             errno.ENOSPC,

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from keras_versioned_ckpt._messages import escaped
-from keras_versioned_ckpt._sizes import rounded_size
+from keras_versioned_ckpt._messages import escaped, rounded_size
 from keras_versioned_ckpt.records import HistoryEntry, Version
 
 _HEAD = ("number", "name", "epoch", "step", "metrics", "size", "age", "tags")

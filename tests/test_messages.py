@@ -1,8 +1,8 @@
-"""Sizes as they are shown; how they are read is tested with `KeepSize`."""
+"""How things are shown in messages."""
 
 import pytest
 
-from keras_versioned_ckpt._sizes import rounded_size
+from keras_versioned_ckpt._messages import rounded_size
 
 
 @pytest.mark.parametrize(
