@@ -40,9 +40,9 @@ def main() -> int:
         print(f"{name}: {row.points} points tried, {row.failed} failed", flush=True)
         for failure in row.failures[:20]:
             print(f"    {failure}", flush=True)
+        if arguments.write:
+            report.write([row], arguments.write)
     print("\n".join(["", *report.table([*map(report.cells, rows)])]), flush=True)
-    if arguments.write:
-        report.write(rows, arguments.write)
     return int(any(row.failed for row in rows))
 
 

@@ -13,6 +13,9 @@ from faults.strace import Call
 
 # A sample strikes this many calls of a thread, spread over all.
 _SAMPLE = 6
+# What `multiprocessing` says where it lost the status of a process. Such a run proves
+# nothing, and is made again, once.
+_NO_STATUS = 255
 # Those whose loss shows most are in every sample.
 _TELLING = ("renameat2", "fsync")
 
@@ -81,7 +84,14 @@ def sweep(workload: str) -> Fault:
     return fault
 
 
-def _strike(arena: workloads.Arena, workload: str, thread: int, call: Call) -> Outcome:
+def _strike(
+    arena: workloads.Arena,
+    workload: str,
+    thread: int,
+    call: Call,
+    *,
+    is_again: bool = False,
+) -> Outcome:
     point = f"{workload}, thread {thread}: {call.name} {call.count}"
     with arena.store(workload) as directory, workloads.subject() as subject:
         run = subject.run(
@@ -90,6 +100,8 @@ def _strike(arena: workloads.Arena, workload: str, thread: int, call: Call) -> O
             thread=thread,
             inject=f"{call.name}:signal=SIGKILL:when={call.count}",
         )
+        if run.exitcode == _NO_STATUS and not is_again:
+            return _strike(arena, workload, thread, call, is_again=True)
         # 137 in a shell. Anything else means that the kill was missed.
         if run.exitcode != -9:
             return Outcome(point, wrong=f"was not killed: {run.exitcode} {run.said}")
