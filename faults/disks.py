@@ -10,6 +10,7 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ KINDS = {
     "ext4": (("mkfs.ext4", "-q", "-F"), 64 * 1024**2),
     "xfs": (("mkfs.xfs", "-q", "-f"), 300 * 1024**2),
 }
+# How often to try to unmount a disk that is busy, 0.1 s apart.
+_PATIENCE = 50
 # The same number on ext4 and XFS; the flag says that not even the log is written.
 _SHUTDOWN, _NO_LOG_FLUSH = 0x8004587D, struct.pack("I", 2)
 
@@ -79,7 +82,7 @@ class Disk:
 
     def power_on(self) -> None:
         """Mounts the disk again; no process may have a file open on it any more."""
-        _run("umount", str(self.path))
+        self._unmount()
         self._mount(self._image)
 
     @contextlib.contextmanager
@@ -90,11 +93,20 @@ class Disk:
         finally:
             if self._is_mounted():
                 try:
-                    _run("umount", str(self.path))
+                    self._unmount()
                 except BaseException:
                     # Whatever holds it: nothing may stay mounted behind a fault.
                     _run("umount", "--lazy", str(self.path))
                     raise
+
+    def _unmount(self) -> None:
+        for _ in range(_PATIENCE):
+            # Whoever lists all mounts of the machine holds one for a moment.
+            with contextlib.suppress(subprocess.CalledProcessError):
+                _run("umount", str(self.path))
+                return
+            time.sleep(0.1)
+        _run("umount", str(self.path))
 
     def _is_mounted(self) -> bool:
         # Not by asking the directory: one whose power is off says that it is none.
