@@ -17,7 +17,8 @@ def cells(row: Row) -> tuple[str, ...]:
     if row.skipped:
         return (row.fault, f"not tried: {row.skipped}", "", "", "", "", "")
     numbers = (row.points, row.failed, row.lost, row.torn, row.leftover_bytes)
-    return (row.fault, *map(str, numbers), f"{row.seconds:.0f}")
+    # Where the time was not taken, none is told.
+    return (row.fault, *map(str, numbers), f"{row.seconds:.0f}" if row.seconds else "-")
 
 
 def table(rows: list[tuple[str, ...]]) -> list[str]:

@@ -13,6 +13,7 @@ import contextlib
 import errno
 import os
 import re
+import stat
 import zlib
 from pathlib import Path
 
@@ -83,9 +84,21 @@ def is_held(path: Path) -> bool:
     return bool(holders(path))
 
 
+def is_held_here(path: Path) -> bool:
+    """Returns whether a process of this machine, which is alive, holds the lock.
+
+    For those who have the system's own lock already: what a copied or downloaded store
+    brought along from elsewhere holds up nobody.
+    """
+    return any(_is_of_here(name) for name in holders(path))
+
+
 def holders(path: Path) -> list[str]:
     """Returns the names of those that hold the lock and may be alive: one, or none."""
     try:
+        # Not through a link, behind which nothing is a lock.
+        if not stat.S_ISDIR(os.lstat(place(path)).st_mode):
+            return []
         found = os.listdir(place(path))
     except FileNotFoundError:
         return []
@@ -96,9 +109,14 @@ def holders(path: Path) -> list[str]:
     return alive
 
 
+def _is_of_here(holder: str) -> bool:
+    match = _HOLDER.fullmatch(holder)
+    return match is not None and match[1] == _machine()
+
+
 def _may_be_alive(holder: str) -> bool:
     match = _HOLDER.fullmatch(holder)
-    if match is None or match[1] != _machine():
+    if match is None or not _is_of_here(holder):
         return True
     if int(match[2]) == os.getpid() and holder not in _in_use:
         return False
@@ -108,7 +126,7 @@ def _may_be_alive(holder: str) -> bool:
 def _began(process: int) -> str:
     """Returns what tells a process from a later one of the same number; "" if dead."""
     try:
-        stat = Path(f"/proc/{process}/stat").read_text()
+        text = Path(f"/proc/{process}/stat").read_text()
     except OSError:
         # No such directory here, or one that hides the processes of other users.
         try:
@@ -120,7 +138,7 @@ def _began(process: int) -> str:
         return _UNKNOWN
     # The second field is the program's name, which may hold anything. proc(5): the 3rd
     # field is the state, the 22nd when it began. A zombie has ended.
-    fields = stat.rpartition(")")[2].split()
+    fields = text.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else fields[19]
 
 

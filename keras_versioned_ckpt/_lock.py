@@ -165,7 +165,7 @@ def _ask_for(path: Path, fd: int, *, may_block: bool) -> tuple[bool, Path | None
         claim = _exclusive.take(path)
         return claim is not None, claim
     # A process for which the system had no lock to give may hold the other kind.
-    if _exclusive.is_held(path):
+    if _exclusive.is_held_here(path):
         fcntl.flock(fd, fcntl.LOCK_UN)
         return False, None
     return True, None

@@ -352,11 +352,13 @@ def test_a_record_is_replaced_whole_and_for_good(scenes):
 
 
 def test_a_tag_is_off_for_good_before_that_is_told(scenes):
-    """The directory of the tags is flushed before the ledger has the line."""
+    """The ledger says so first: a tag without a file and without an end is damage."""
     scene = scenes["untag"]
     (unlink,) = scene.of(UNLINKS, r".*/tags/prod")
     (line,) = scene.of("write", r".*/ledger\.jsonl")
-    scene.flush(str(Path(unlink.path).parent), unlink.ended, line.begun)
+    scene.flush(line.path, line.ended, unlink.begun)
+    told = scene.next_word(unlink.ended)
+    scene.flush(str(Path(unlink.path).parent), unlink.ended, told)
 
 
 @pytest.mark.parametrize("name", REMOVING)
@@ -404,9 +406,13 @@ def test_a_version_that_the_ledger_lacks_is_flushed_before_it_is_recorded(scenes
 def test_what_is_moved_to_quarantine_stays_there(scenes):
     """All directories are flushed before the repair is reported."""
     scene = scenes["repair"]
-    (rename,) = scene.of(RENAMES, r".*/quarantine/.*")
+    renames = scene.of(RENAMES, r".*/quarantine/.*")
     (made,) = scene.of(("mkdir", "mkdirat"), r".*/quarantine")
-    scene.flush(str(Path(made.path).parent), made.ended, rename.begun)
-    done = scene.word("done", rename.ended)
-    for path in rename.paths:
-        scene.flush(str(Path(path).parent), rename.ended, done)
+    assert {Path(rename.path).name.partition(".")[0] for rename in renames} == {
+        *("version_3", "old")
+    }
+    scene.flush(str(Path(made.path).parent), made.ended, renames[0].begun)
+    for rename in renames:
+        done = scene.word("done", rename.ended)
+        for path in rename.paths:
+            scene.flush(str(Path(path).parent), rename.ended, done)

@@ -304,3 +304,23 @@ def test_one_whose_claim_was_cleared_in_the_making_was_only_slower(
     taken = _exclusive.take(path)
     assert taken is not None
     _exclusive.release(taken)
+
+
+@pytest.mark.parametrize("planted", ["somebody", "01234567.1.1." + "0" * 32, "link"])
+def test_what_stands_for_a_lock_elsewhere_holds_up_nobody_here(
+    directory, tmp_path, planted
+):
+    """A store may come with it, as a copy or from a stranger."""
+    store = new_store(directory, 0.5)
+    place = _exclusive.place(directory / ".versions" / "lock")
+    mine = _exclusive.take(tmp_path / "mine")
+    ours = mine.name.replace(f".{os.getpid()}.", ".999999999.")
+    _exclusive.release(mine)
+    (tmp_path / "foreign" / ours).mkdir(parents=True)
+    if planted == "link":
+        place.symlink_to(tmp_path / "foreign")
+    else:
+        (place / planted).mkdir(parents=True)
+    assert store.verify().ok
+    assert save(store).number == 2
+    assert os.listdir(tmp_path / "foreign") == [ours]
