@@ -158,9 +158,13 @@ def _records(layout: Layout, catalog: _catalog.Catalog) -> Iterator[Problem]:
         if catalog.said_of(version.number)[0] is None
     ]
     # A crash right after a rename leaves one, which the next save tells the ledger of.
-    # A store without its room, as out of a copy that left out what begins with a dot,
-    # has no ledger to lose.
-    if len(unspoken) > 1 and layout.room.exists():
+    if not layout.room.exists():
+        # As out of a copy that left out what begins with a dot.
+        what = (
+            f"{layout.room} is missing, and with it tags and what is known to be gone"
+        )
+        yield Problem("ledger", "", what)
+    elif len(unspoken) > 1:
         names = listing(map(shown, unspoken))
         yield Problem("ledger", "", f"has lost what it said of {names}")
     if catalog.damaged_lines:

@@ -569,8 +569,14 @@ def test_verify_is_not_confused_by_what_others_save_meanwhile(directory, monkeyp
         assert store.verify().problems == ()
 
 
-def test_a_copy_without_the_room_is_whole(directory):
-    """Tools that leave out what begins with a dot took the ledger's memory alone."""
+def test_a_copy_without_the_room_is_told_and_repaired(directory):
+    """Tools that leave out what begins with a dot took tags and memory, no version."""
     store = new_store(directory, 0.5, 0.4, 0.3)
     shutil.rmtree(directory / ".versions")
-    assert CheckpointStore(store.path).verify().ok
+    opened = CheckpointStore(store.path)
+    (problem,) = opened.verify().problems
+    assert problem.kind == "ledger"
+    assert ".versions is missing, and with it tags" in problem.what
+    opened.repair()
+    assert opened.verify().ok
+    assert found(opened) == [1, 2, 3]
