@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
-from keras_versioned_ckpt import _atomic, _removal, ledger
+from keras_versioned_ckpt import _atomic, _founding, _removal, ledger
 from keras_versioned_ckpt._deciding import Deciding
 from keras_versioned_ckpt._messages import listing, reason, shown
 from keras_versioned_ckpt._room import Room
@@ -65,6 +65,7 @@ def _prune(room: Room, policy: RetentionPolicy, deciding: Deciding) -> Plan:
 def delete(room: Room, version: Version | int | str) -> None:
     """Does what `CheckpointStore.delete` says."""
     with room.reading():
+        _founding.identify(room.layout)  # which refuses planted links
         target = _untagged(room, version, room.catalog.versions())
         # Read before the lock is taken, for which others would have to wait.
         _removal.check_removable(room.layout, target, room.store_id)
