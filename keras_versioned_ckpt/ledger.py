@@ -19,7 +19,7 @@ directory is there is there, whatever the ledger says.
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from keras_versioned_ckpt import _strict_json, _wire
+from keras_versioned_ckpt import _names, _strict_json, _wire
 from keras_versioned_ckpt.records import Version
 
 #: No line that this package writes is longer, since no manifest is.
@@ -105,8 +105,9 @@ def decode(line: bytes) -> Event:
         return Removed(_wire.count(fields.get("number")), at, reason, policy)
     if event in ("tag", "untag"):
         tag = fields.get("tag")
-        if not isinstance(tag, str):
-            raise ValueError("a tag is not a string")
+        if not isinstance(tag, str) or _names.why_not(tag) is not None:
+            # It becomes the name of a file where `repair` puts a lost tag back.
+            raise ValueError("a tag is not a string, or cannot be a tag")
         number = None if event == "untag" else _wire.count(fields.get("number"))
         return TagMoved(tag, number, at)
     raise ValueError("a line of the ledger speaks of an event that is not known")

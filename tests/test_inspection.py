@@ -4,11 +4,12 @@ import json
 import os
 import shutil
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from keras_versioned_ckpt import _atomic, _integrity
+from keras_versioned_ckpt import _atomic, _integrity, ledger
 from keras_versioned_ckpt._inspection import Problem, Report
 from keras_versioned_ckpt.errors import (
     CheckpointWarning,
@@ -580,3 +581,21 @@ def test_a_copy_without_the_room_is_told_and_repaired(directory):
     opened.repair()
     assert opened.verify().ok
     assert found(opened) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("tag", ["../../../outside", "/outside", ".."])
+def test_repair_writes_no_tag_outside_the_store(directory, tmp_path, tag):
+    """A line of the ledger may have been written by anybody."""
+    (tmp_path / "outside").write_bytes(b"mine")
+    store = new_store(directory, 0.5)
+    tag = tag.replace("/outside", f"{tmp_path}/outside") if tag[0] == "/" else tag
+    line = ledger.encode(ledger.TagMoved(tag, 1, datetime.now(UTC)))
+    with (directory / ".versions" / "ledger.jsonl").open("ab") as file:
+        file.write(line)
+    before = {path.name for path in tmp_path.iterdir()}
+    opened = CheckpointStore(store.path)
+    assert [p.kind for p in opened.verify().problems] == ["ledger"]
+    opened.repair()
+    assert opened.verify().ok
+    assert (tmp_path / "outside").read_bytes() == b"mine"
+    assert {path.name for path in tmp_path.iterdir()} == before
