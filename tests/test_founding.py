@@ -195,7 +195,8 @@ def test_a_flipped_bit_makes_no_other_store(directory):
     new_store(directory, 0.5)
     file = directory / ".versions" / "store.json"
     record = json.loads(file.read_text())
-    flipped = chr(ord(record["store_id"][0]) ^ 1) + record["store_id"][1:]
+    old = next(c for c in record["store_id"] if c != "a")  # that one would be no name
+    flipped = record["store_id"].replace(old, chr(ord(old) ^ 1), 1)
     file.write_text(json.dumps({**record, "store_id": flipped}))
     with pytest.raises(StoreError, match=r"store.json is damaged.*checksum.*Move it"):
         CheckpointStore(directory)
