@@ -8,7 +8,6 @@ where it lies in the file's mapping.
 
 import contextlib
 import dataclasses
-import struct
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -17,20 +16,26 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from keras_versioned_ckpt import _hdf5_index, _hdf5_layout, _host, manifest
+from keras_versioned_ckpt import (
+    _growth,
+    _hdf5_check,
+    _hdf5_index,
+    _hdf5_layout,
+    _host,
+    _mapped_file,
+    _zip_members,
+    manifest,
+)
 from keras_versioned_ckpt._hashed_file import HashedFile
-from keras_versioned_ckpt._hdf5_index import NotPlainError as NotPlainError
-from keras_versioned_ckpt._mapped_file import ViewFile
 from keras_versioned_ckpt.snapshot import Snapshot
 
-_ABOUT, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
-_ASSETS = "assets"
+_ABOUT, _CONFIG = _zip_members.ABOUT, _zip_members.CONFIG
+_WEIGHTS, _ASSETS = _zip_members.WEIGHTS, _zip_members.ASSETS
 # Large enough that few are needed, small enough that hashing, writing and flushing
 # are never far from one another.
 _PIECE = 8 * 1024 * 1024
 # Sizes beyond 2 GiB take another form in a zip file, which must be chosen before.
 _LARGE = 2**30
-_LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 def write(snapshot: Snapshot, path: Path) -> manifest.File:
@@ -97,12 +102,13 @@ class Contents:
     """What a file holds, where it lies.
 
     Args:
-        index: The arrays.
+        index: The arrays; `None` if they do not lie in it as they are, and only Keras
+            can read them.
         config: The architecture, as `config.json` has it; `None` for weights only.
         assets: Files of layers, by relative path.
     """
 
-    index: _hdf5_index.Index
+    index: _hdf5_index.Index | None
     config: bytes | None = None
     assets: Mapping[str, memoryview] = dataclasses.field(default_factory=dict)
 
@@ -120,67 +126,61 @@ class Contents:
             yield Path(name)
 
 
-def read(view: memoryview, format: str) -> Contents:
-    """Reads what a file holds, without its arrays' values.
+def read(
+    view: memoryview, format: str, plain: bool = True, verify: bool = True
+) -> Contents:
+    """Reads what a file holds, without its arrays' values, and checks how it is built.
 
     Args:
         view: The file's bytes.
         format: `"keras"` or `"weights"`.
+        plain: Whether the arrays are to be found. `False` if Keras will read them.
+        verify: Whether the checksums in a `.keras` file are compared, for which all of
+            it is read.
 
     Raises:
-        NotPlainError: If it is not as plain as this package writes it. Keras may be
-            able to read it all the same.
+        UnsafeVersionError: If it is built as no file of Keras is.
+        CorruptVersionError: If it is damaged.
     """
+    # An HDF5 file that was packed, in a zip file that was packed, is measured by what
+    # lies on the disk.
+    most = _growth.unpacked_limit(len(view))
     if format == "weights":
-        return Contents(_index(view))
-    members = _members(view)
-    try:
-        config, weights = bytes(members.pop(_CONFIG)), members.pop(_WEIGHTS)
-    except KeyError as error:
-        raise NotPlainError(f"it lacks {error}") from None
-    members.pop(_ABOUT, None)
-    return Contents(_index(weights), config, dict(_assets(members)))
+        return Contents(_index(view, most, plain=plain))
+    members = _zip_members.members(view, verify=verify)
+    config, weights = bytes(members.pop(_CONFIG)), members.pop(_WEIGHTS)
+    del members[_ABOUT]
+    assets = {name.removeprefix(f"{_ASSETS}/"): data for name, data in members.items()}
+    return Contents(_index(weights, most, plain=plain), config, assets)
 
 
-def _index(view: memoryview) -> _hdf5_index.Index:
-    index = _hdf5_index.Index(view, _host.handed_out)
-    if index.has_group("_layer_checkpoint_dependencies"):
-        raise NotPlainError("Keras 2.13 wrote it, whose paths are others")
-    return index
+def _index(view: memoryview, most: int, *, plain: bool) -> _hdf5_index.Index | None:
+    """Returns the arrays where they lie; `None` if only Keras can read them.
+
+    What the plain reader takes needs no other check: it takes whole arrays of numbers,
+    and nothing else.
+    """
+    if plain:
+        with contextlib.suppress(_hdf5_index.NotPlainError):
+            index = _hdf5_index.Index(view, _host.handed_out)
+            # Keras 2.13 wrote these, under other paths.
+            if not index.has_group("_layer_checkpoint_dependencies"):
+                return index
+    _hdf5_check.check(view, most)
+    return None
 
 
-def _assets(members: Mapping[str, memoryview]) -> Iterator[tuple[str, memoryview]]:
-    for name, content in members.items():
-        folder, _, path = name.partition("/")
-        try:
-            manifest.check_path(path)
-        except ValueError as error:
-            raise NotPlainError(str(error)) from error
-        if folder != _ASSETS:
-            raise NotPlainError(f"it holds {name!r}")
-        yield path, content
+@contextlib.contextmanager
+def copied(view: memoryview, name: str) -> Iterator[Path]:
+    """Gives a file with these bytes that nobody else can change, for Keras to read.
 
-
-def _members(view: memoryview) -> dict[str, memoryview]:
-    """Returns the bytes of each file in a zip file that does not compress."""
-    members = {}
-    try:
-        with zipfile.ZipFile(ViewFile(view)) as archive:
-            for info in archive.infolist():
-                if info.filename in members or info.compress_size != info.file_size:
-                    raise NotPlainError(f"{info.filename!r} is compressed or double")
-                if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-                    raise NotPlainError(f"{info.filename!r} is not stored as it is")
-                members[info.filename] = _member(view, info)
-    except (zipfile.BadZipFile, struct.error, OSError) as error:
-        raise NotPlainError(f"it is no zip file: {error}") from error
-    return members
-
-
-def _member(view: memoryview, info: zipfile.ZipInfo) -> memoryview:
-    # The header before the data may be longer than the one in the directory.
-    signature, *lengths = _LOCAL_HEADER.unpack_from(view, info.header_offset)
-    start = info.header_offset + _LOCAL_HEADER.size + sum(lengths)
-    if signature != b"PK\x03\x04" or start + info.file_size > len(view):
-        raise NotPlainError(f"{info.filename!r} is not where the directory says")
-    return view[start : start + info.file_size]
+    Args:
+        view: The bytes, which were checked.
+        name: How the file is to be called; Keras goes by how a name ends.
+    """
+    with tempfile.TemporaryDirectory(prefix="keras-ckpt-") as directory:
+        path = Path(directory, name)
+        with path.open("xb") as file:
+            for piece in _mapped_file.pieces(view):
+                file.write(piece)
+        yield path

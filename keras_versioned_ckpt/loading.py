@@ -8,7 +8,6 @@ goes wrong on the way is raised as one of this package's errors, with the cause
 chained.
 """
 
-import contextlib
 import dataclasses
 import functools
 import os
@@ -19,7 +18,16 @@ from typing import Any
 
 import keras
 
-from keras_versioned_ckpt import _founding, _integrity, _wire, archive, snapshot
+from keras_versioned_ckpt import (
+    _allowance,
+    _description,
+    _founding,
+    _growth,
+    _integrity,
+    _wire,
+    archive,
+    snapshot,
+)
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import shown
 from keras_versioned_ckpt._ranking import best_first, improves
@@ -332,7 +340,8 @@ def _checked(version: Version, options: Options) -> Callable[[], Any]:
         view = _integrity.checked(directory, manifest, payload.name)
     else:
         view = _integrity.unchecked(directory, payload.name)
-    return functools.partial(_load_file, version, payload, view, format, options)
+    contents = _contents(version, payload, view, options)
+    return functools.partial(_load_file, version, payload, view, contents, options)
 
 
 def _store_id(root: Path) -> str | None:
@@ -343,43 +352,84 @@ def _store_id(root: Path) -> str | None:
         return None
 
 
+def _contents(
+    version: Version, payload: Path, view: memoryview, options: Options
+) -> archive.Contents:
+    """Checks how a payload is built, before any of it is read, and says what is in it.
+
+    Who makes a store by hand makes the hashes in its manifest as well.
+    """
+    plain = snapshot.is_possible() and (
+        options.model is None or snapshot.is_loaded_by_keras(options.model)
+    )
+    try:
+        return archive.read(view, version.format, plain, options.verify)
+    except UnsafeVersionError as error:
+        raise UnsafeVersionError(
+            f"{version.name}/{payload.name} is refused: {error}"
+        ) from error
+    except CorruptVersionError as error:
+        raise CorruptVersionError(
+            f"{version.name}/{payload.name} is damaged: {error}"
+        ) from error
+
+
 def _load_file(
-    version: Version, payload: Path, view: memoryview, format: str, options: Options
+    version: Version,
+    payload: Path,
+    view: memoryview,
+    contents: archive.Contents,
+    options: Options,
 ) -> Any:
     if options.model is not None:
-        return _load_weights(version, payload, view, format, options.model)
-    if format == "weights":
+        return _load_weights(version, payload, view, contents, options.model)
+    if contents.config is None:
         raise ValueError(
             f"`model` must be given, since {version.name} holds weights only. "
             "Received: model=None. Build the model and pass it as `model=`."
         )
-    return _load_model(version, payload, view, options)
+    return _load_model(version, payload, view, contents, contents.config, options)
 
 
 def _load_model(
-    version: Version, payload: Path, view: memoryview, options: Options
+    version: Version,
+    payload: Path,
+    view: memoryview,
+    contents: archive.Contents,
+    config: bytes,
+    options: Options,
 ) -> Any:
+    custom = dict(options.custom_objects or {})
     try:
-        contents = _contents(view, "keras")
-        if contents is None or contents.config is None:
-            return keras.saving.load_model(
-                payload,
-                custom_objects=dict(options.custom_objects or {}),
+        _description.check(config, custom, safe_mode=options.safe_mode)
+        with _allowance.variables(_growth.variables_limit(len(view))):
+            if contents.index is None:
+                with archive.copied(view, payload.name) as copy:
+                    return keras.saving.load_model(
+                        copy,
+                        custom_objects=custom,
+                        compile=options.compile,
+                        safe_mode=options.safe_mode,
+                    )
+            model = snapshot.build(
+                config,
+                custom_objects=custom,
                 compile=options.compile,
                 safe_mode=options.safe_mode,
             )
-        model = snapshot.build(
-            contents.config,
-            custom_objects=options.custom_objects or {},
-            compile=options.compile,
-            safe_mode=options.safe_mode,
-        )
         with contents.assets_directory() as assets:
             snapshot.restore(model, contents.index, assets)
         return model
+    except UnsafeVersionError as error:
+        raise UnsafeVersionError(
+            f"{version.name} is refused, since it would run code or take more than "
+            f"its due when it is loaded: {error}"
+        ) from error
+    except CorruptVersionError as error:
+        raise CorruptVersionError(
+            f"{version.name}/{payload.name} is damaged: {error}"
+        ) from error
     except Exception as error:
-        if not payload.exists():
-            raise FileNotFoundError(f"{payload} is gone") from error
         if options.safe_mode and "safe_mode" in str(error):
             raise UnsafeVersionError(
                 f"{version.name} would run code when it is loaded: {error}"
@@ -390,35 +440,28 @@ def _load_model(
 
 
 def _load_weights(
-    version: Version, payload: Path, view: memoryview, format: str, model: Any
+    version: Version,
+    payload: Path,
+    view: memoryview,
+    contents: archive.Contents,
+    model: Any,
 ) -> Any:
     try:
         optimizer = getattr(model, "optimizer", None)
         if optimizer is not None and model.built and not optimizer.built:
             # Keras passes over the saved state of an optimizer without variables.
             optimizer.build(model.trainable_variables)
-        ours = snapshot.is_loaded_by_keras(model)
-        contents = _contents(view, format) if ours else None
-        if contents is None:
-            model.load_weights(payload)
+        if contents.index is None:
+            with archive.copied(view, payload.name) as copy:
+                model.load_weights(copy)
         else:
             snapshot.restore(model, contents.index)
     except Exception as error:
-        if not payload.exists():
-            raise FileNotFoundError(f"{payload} is gone") from error
         raise ResumeError(
             f"The weights of {version.name} do not fit the given model "
             f"{shown(model.name)}, which may now hold a part of them: {error}"
         ) from error
     return model
-
-
-def _contents(view: memoryview, format: str) -> archive.Contents | None:
-    """Returns what a payload holds, `None` where only Keras can read it."""
-    if snapshot.is_possible():
-        with contextlib.suppress(archive.NotPlainError):
-            return archive.read(view, format)
-    return None
 
 
 def _load_saved_model(version: Version, payload: Path, options: Options) -> Any:

@@ -13,7 +13,7 @@ import pytest
 
 from keras_versioned_ckpt import archive
 from keras_versioned_ckpt._hdf5_layout import Array, Group
-from keras_versioned_ckpt.archive import NotPlainError
+from keras_versioned_ckpt.errors import CorruptVersionError, UnsafeVersionError
 from keras_versioned_ckpt.snapshot import Snapshot
 from tests.stores import run
 
@@ -166,28 +166,57 @@ def long_header(directory: Path) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "error"),
     [
-        *(packed, twice, short, cut_inside, moved_header, long_header),
-        members(**{"config.json": None}),
-        members(**{"model.weights.h5": None}),
-        members(**{"model.weights.h5": b"no HDF5"}),
-        members(**{"stray.txt": b"?"}),
-        members(**{"assets/../up.txt": b"?"}),
-        members(**{"assets//top.txt": b"?"}),
-        members(**{"assets/": b""}),
-        lambda directory: b"",
-        lambda directory: b"no zip",
+        (packed, CorruptVersionError),  # it lacks metadata.json
+        (twice, UnsafeVersionError),
+        (short, CorruptVersionError),
+        (cut_inside, UnsafeVersionError),
+        (moved_header, UnsafeVersionError),
+        (long_header, UnsafeVersionError),
+        (members(**{"config.json": None}), CorruptVersionError),
+        (members(**{"model.weights.h5": None}), CorruptVersionError),
+        (members(**{"model.weights.h5": b"no HDF5"}), CorruptVersionError),
+        (members(**{"stray.txt": b"?"}), UnsafeVersionError),
+        (members(**{"assets/../up.txt": b"?"}), UnsafeVersionError),
+        (members(**{"assets//top.txt": b"?"}), UnsafeVersionError),
+        (members(**{"assets/": b""}), UnsafeVersionError),
+        (lambda directory: b"", CorruptVersionError),
+        (lambda directory: b"no zip", CorruptVersionError),
     ],
 )
-def test_what_is_not_plain_is_left_alone(
-    tmp_path: Path, make: Callable[[Path], bytes]
+def test_what_is_no_file_of_keras_is_refused(
+    tmp_path: Path, make: Callable[[Path], bytes], error: type[Exception]
 ) -> None:
-    """Nothing is unpacked, and nothing written."""
+    """Nothing is written."""
     view = memoryview(make(tmp_path))
-    with pytest.raises(NotPlainError):
+    with pytest.raises(error):
         archive.read(view, "keras")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_that_was_packed_is_read(tmp_path: Path) -> None:
+    """Somebody packed it again: what is in it is the same."""
+    target = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(written(MODEL, tmp_path))) as source,
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file,
+    ):
+        for name in source.namelist():
+            file.writestr(name, source.read(name))
+    contents = archive.read(memoryview(target.getvalue()), "keras")
+    assert contents.index.array_count == len(ARRAYS)
+    assert contents.config == MODEL.config
+    assert {k: bytes(v) for k, v in contents.assets.items()} == dict(MODEL.assets)
+
+
+def test_what_keras_reads_is_a_copy(tmp_path: Path) -> None:
+    """It is gone afterwards, and nobody else can look into it."""
+    with archive.copied(memoryview(b"checked"), "model.keras") as path:
+        assert path.read_bytes() == b"checked"
+        assert path.name == "model.keras"
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert not path.parent.exists()
 
 
 def test_the_format_decides_and_not_what_the_file_looks_like(tmp_path: Path) -> None:

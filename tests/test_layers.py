@@ -14,8 +14,11 @@ SOURCES = {
     for path in sorted((ROOT / PACKAGE).glob("*.py"))
     if path.stem != "__init__"
 }
-KERAS = {"_host", "snapshot", "directions", "loading", "saving", "callback"}
-ARRAYS = {"_hdf5_layout", "_hdf5_index", "archive"}
+KERAS = {
+    *("_allowance", "_description", "_host", "snapshot", "directions", "loading"),
+    *("saving", "callback"),
+}
+ARRAYS = {"_hdf5_layout", "_hdf5_index", "_hdf5_check", "archive"}
 
 
 def table() -> dict[str, tuple[int, str]]:

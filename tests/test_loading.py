@@ -294,10 +294,10 @@ class TestDamage:
             assert epoch(load_latest(trained)) == 2
 
     def test_verify_can_be_left_out(self, trained: Path) -> None:
-        """verify=False reads no file first, and Keras's own error is chained."""
+        """verify=False reads no file first; how it is built is looked at all the same."""
         payload = trained / "version_2" / "model.keras"
         payload.write_bytes(b"no zip at all".ljust(payload.stat().st_size))
-        with pytest.raises(CheckpointError, match="Keras could not load") as caught:
+        with pytest.raises(CorruptVersionError, match="it is no zip file") as caught:
             load_version(trained, 2, verify=False)
         assert caught.value.__cause__ is not None
         (trained / "version_2" / "notes.txt").write_text("mine")

@@ -1,0 +1,266 @@
+"""Whether the description of a model names anything but layers of Keras and of yours.
+
+`config.json` tells Keras which classes to make a model of, which functions to give
+them, and with which numbers. Keras's safe mode refuses code in it. Again and again,
+though, a description was found that made Keras run, fetch or read something by naming
+what is no layer at all (CVE-2025-1550, -8747, -9906, -12058, CVE-2026-1462, -12481);
+each was then refused by name, in releases after those that this package supports. This
+check turns it around: what a description may name is what Keras has loaded as a part of
+models, and what the caller has registered or given. Nothing is imported for it.
+
+It is parsed as Keras parses it, by the same parser, so that both see the same.
+"""
+
+import importlib
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+
+from keras_versioned_ckpt._messages import shown
+from keras_versioned_ckpt.errors import CorruptVersionError, UnsafeVersionError
+
+_MAX_BYTES = 16 * 1024 * 1024
+_MAX_PARTS = 500_000
+# Keras takes several calls for each level, and Python allows a thousand.
+_MAX_DEPTH = 256
+_NUMBER = re.compile(r"(bool|bfloat|complex|float|int|uint)[0-9a-z]*")
+
+# Those that Keras looks into without being told to.
+_PACKAGES = frozenset({"keras", "keras_hub", "keras_cv", "keras_nlp"})
+# Those parts of Keras whose functions compute, and do nothing else.
+_FUNCTIONS = tuple(
+    f"keras.{part}"
+    for part in (
+        *("activations", "constraints", "initializers", "losses", "metrics", "ops"),
+        *("quantizers", "random", "regularizers"),
+    )
+)
+# They load a program from wherever the description says; Keras wants safe_mode=False
+# for them, in the releases that know of it.
+_PROGRAMS = frozenset({"TFSMLayer", "TorchModuleWrapper"})
+# Parts that Python code loops over, or makes a table of, when a layer is made. Each may
+# be as large as anybody ever needed it; without a limit one number takes all memory.
+_LARGEST = {
+    "num_thresholds": 100_000,
+    "ngrams": 1_000,
+    "num_mel_bins": 512,
+    "fft_length": 32_768,
+    "num_chains": 1_000,
+    "chain_depth": 1_000,
+    "num_ops": 1_000,
+}
+
+
+def check(config: bytes, custom_objects: Mapping[str, Any], *, safe_mode: bool) -> None:
+    """Checks a description before Keras makes anything of it.
+
+    Args:
+        config: The bytes of `config.json`.
+        custom_objects: What the caller gave; what is registered is found as well.
+        safe_mode: Whether what Keras calls unsafe is refused: lambdas, programs, and
+            vocabularies outside the file.
+
+    Raises:
+        UnsafeVersionError: If it names what it should not, or is made to exhaust the
+            reader.
+        CorruptVersionError: If it is no description.
+    """
+    if len(config) > _MAX_BYTES or _parts(config) > _MAX_PARTS:
+        raise UnsafeVersionError("its description is too large")
+    try:
+        root = json.loads(config, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise UnsafeVersionError("its description is nested too deep") from error
+    except ValueError as error:
+        raise CorruptVersionError(f"its description is no JSON: {error}") from error
+    if not isinstance(root, dict) or not {"class_name", "config"} <= set(root):
+        raise CorruptVersionError("its description is not that of a model")
+    for item in _objects(root):
+        _Named(item, custom_objects).check(safe_mode=safe_mode)
+    found = _Named(root, custom_objects).found()
+    if isinstance(found, type) and not issubclass(found, keras.Model):
+        raise UnsafeVersionError(f"{shown(root['class_name'])} is not a model")
+
+
+def _parts(config: bytes) -> int:
+    # What stands in texts is counted as well, which is as many as nobody has.
+    return config.count(b"{") + config.count(b"[")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise UnsafeVersionError("its description says one thing twice")
+    return found
+
+
+def _objects(root: Any) -> Iterator[dict[str, Any]]:
+    """Yields every dictionary, from the outside inwards."""
+    ahead: list[tuple[Any, int]] = [(root, 1)]
+    while ahead:
+        value, depth = ahead.pop()
+        if depth > _MAX_DEPTH:
+            raise UnsafeVersionError("its description is nested too deep")
+        if isinstance(value, dict):
+            yield value
+            ahead.extend((part, depth + 1) for part in value.values())
+        elif isinstance(value, list):
+            ahead.extend((part, depth + 1) for part in value)
+
+
+class _Named:
+    """One dictionary of a description, which may name a class or a function."""
+
+    def __init__(self, item: dict[str, Any], custom_objects: Mapping[str, Any]) -> None:
+        self._item = item
+        self._custom = custom_objects
+        self._config = item.get("config")
+        name = item.get("class_name")
+        self._is_function = name == "function"
+        self._name = self._config if self._is_function else name
+        self._module = item.get("module")
+
+    def check(self, *, safe_mode: bool) -> None:
+        """Raises `UnsafeVersionError` where it should not be made."""
+        self._check_calls()
+        if not isinstance(self._name, str):
+            return  # Keras makes nothing of it, or raises
+        if special := _SPECIAL.get(self._name):
+            special(self._item, safe_mode)
+        if self._name.startswith("__"):
+            return  # Keras's names for plain values
+        found = self._registered()
+        if found is None:
+            self._check_place()
+            found = self.found()
+            if self._is_function:
+                self._check_function()
+            elif found is not None and not _is_made_of_config(found):
+                raise UnsafeVersionError(f"{self} is no part of a model")
+        if isinstance(found, type) and isinstance(self._config, dict):
+            self._check_config(found, self._config, safe_mode=safe_mode)
+
+    def found(self) -> Any:
+        """Returns what Keras would find; `None` if that is nothing."""
+        found = self._registered()
+        if found is None and isinstance(self._module, str):
+            found = _symbol(f"{self._module}.{self._name}")
+            if found is None:
+                place = sys.modules.get(self._module)
+                found = vars(place).get(str(self._name)) if place else None
+        return found
+
+    def __str__(self) -> str:
+        return shown(f"{self._module}.{self._name}")
+
+    def _registered(self) -> Any:
+        name = self._name
+        if not self._is_function:
+            name = self._item.get("registered_name", name)
+        if not isinstance(name, str):
+            return None
+        return keras.saving.get_registered_object(
+            name, custom_objects=dict(self._custom)
+        )
+
+    def _check_place(self) -> None:
+        """Raises if it is neither of Keras, nor loaded, nor the caller's."""
+        if self._module is None or (self._is_function and self._module == "builtins"):
+            return  # Keras finds its own functions by name, and nothing else
+        if not isinstance(self._module, str):
+            raise UnsafeVersionError(f"{self} is named as Keras names nothing")
+        package = self._module.partition(".")[0]
+        if package not in _PACKAGES:
+            raise UnsafeVersionError(
+                f"{self} is no part of Keras. If it is yours, register it with "
+                "`keras.saving.register_keras_serializable`, or pass it in "
+                "`custom_objects`"
+            )
+        if self._module not in sys.modules:
+            raise UnsafeVersionError(
+                f"{self} is of a module that is not loaded; import "
+                f"{shown(package)} first if it is what the model was made with"
+            )
+
+    def _check_function(self) -> None:
+        place = f"{self._module}."
+        if self._module is None or self._module == "builtins":
+            return
+        if not place.startswith(tuple(f"{part}." for part in _FUNCTIONS)):
+            raise UnsafeVersionError(f"{self} is no function of a model")
+
+    def _check_config(
+        self, kind: type, config: dict[str, Any], *, safe_mode: bool
+    ) -> None:
+        kinds = {base.__name__ for base in kind.__mro__ if _is_of_keras(base)}
+        if safe_mode and kinds & _PROGRAMS:
+            raise UnsafeVersionError(f"{self} loads a program; see `safe_mode`")
+        # `object` is a base of everything, and all that is left of a class of the
+        # caller's own, whose configuration is the caller's affair.
+        if not kinds:
+            return
+        if safe_mode and isinstance(config.get("vocabulary"), str):
+            raise UnsafeVersionError(
+                f"{self} would read {shown(config['vocabulary'])}; see `safe_mode`"
+            )
+        for name, most in _LARGEST.items():
+            values = config.get(name)
+            for value in values if isinstance(values, list) else [values]:
+                if isinstance(value, (int, float)) and not value <= most:
+                    raise UnsafeVersionError(
+                        f"{self} wants {name}={value}, which is more than {most}"
+                    )
+
+    def _check_calls(self) -> None:
+        """Raises if a layer is called on nothing that is a part of the model.
+
+        Keras computes such a call at once, with the numbers that stand there.
+        """
+        calls = self._item.get("inbound_nodes")
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict) and not any(
+                part.get("class_name") == "__keras_tensor__" for part in _objects(call)
+            ):
+                raise UnsafeVersionError(f"{self} is called on no part of the model")
+
+
+def _refuse_code(item: dict[str, Any], safe_mode: bool) -> None:
+    if safe_mode:
+        raise UnsafeVersionError("it holds a lambda, which is code; see `safe_mode`")
+
+
+def _check_values(item: dict[str, Any], safe_mode: bool) -> None:
+    # A type of NumPy may also say how many bytes each value has.
+    config = item.get("config")
+    dtype = config.get("dtype") if isinstance(config, dict) else None
+    if not isinstance(dtype, str) or not _NUMBER.fullmatch(dtype):
+        raise UnsafeVersionError(f"its description has values of type {shown(dtype)}")
+
+
+_SPECIAL: dict[str, Callable[[dict[str, Any], bool], None]] = {
+    "__lambda__": _refuse_code,
+    "__tensor__": _check_values,
+    "__numpy__": _check_values,
+}
+
+
+def _symbol(name: str) -> Any:
+    """Returns what Keras knows under a public name, which is not always its place."""
+    try:
+        return importlib.import_module("keras.src.api_export").get_symbol_from_name(
+            name
+        )
+    except (ImportError, AttributeError):
+        return None  # a Keras of another inside; then the place must do
+
+
+def _is_made_of_config(found: Any) -> bool:
+    return isinstance(found, type) and callable(getattr(found, "from_config", None))
+
+
+def _is_of_keras(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in _PACKAGES
