@@ -187,10 +187,22 @@ class _Named:
             )
 
     def _check_function(self) -> None:
-        place = f"{self._module}."
-        if self._module is None or self._module == "builtins":
+        if self._module is None:
             return
-        if not place.startswith(tuple(f"{part}." for part in _FUNCTIONS)):
+        if self._module == "builtins":
+            # Keras's word for its own, which it finds in these places; and up to 3.6
+            # for registered ones without the name of their package.
+            known = any(_symbol(f"{part}.{self._name}") for part in _FUNCTIONS) or any(
+                name.endswith(f">{self._name}") for name in self._custom
+            )
+            if not known:
+                raise UnsafeVersionError(
+                    f"the function {shown(self._name)} is not one of Keras. If it is "
+                    "yours, register it with "
+                    "`keras.saving.register_keras_serializable`, or pass it in "
+                    "`custom_objects`"
+                )
+        elif not f"{self._module}.".startswith(tuple(f"{p}." for p in _FUNCTIONS)):
             raise UnsafeVersionError(f"{self} is no function of a model")
 
     def _check_config(
@@ -233,6 +245,11 @@ def _refuse_code(item: dict[str, Any], safe_mode: bool) -> None:
         raise UnsafeVersionError("it holds a lambda, which is code; see `safe_mode`")
 
 
+def _refuse_type(item: dict[str, Any], safe_mode: bool) -> None:
+    # Keras makes these of classes of TensorFlow, and of no others of its own.
+    raise UnsafeVersionError(f"it holds a type of {shown(item.get('module'))}")
+
+
 def _check_values(item: dict[str, Any], safe_mode: bool) -> None:
     # A type of NumPy may also say how many bytes each value has.
     config = item.get("config")
@@ -243,6 +260,7 @@ def _check_values(item: dict[str, Any], safe_mode: bool) -> None:
 
 _SPECIAL: dict[str, Callable[[dict[str, Any], bool], None]] = {
     "__lambda__": _refuse_code,
+    "__typespec__": _refuse_type,
     "__tensor__": _check_values,
     "__numpy__": _check_values,
 }

@@ -14,6 +14,7 @@ import numpy as np
 
 from keras_versioned_ckpt._mapped_file import ViewFile
 
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAX_DEPTH = 64
 
 
@@ -41,6 +42,9 @@ class Index:
         self._read = read
         self._arrays: dict[str, np.ndarray] = {}
         self._children: dict[str, list[str]] = {}
+        if bytes(view[: len(SIGNATURE)]) != SIGNATURE:
+            # HDF5 also looks for it farther on, behind what may be anything.
+            raise NotPlainError("it does not begin as HDF5 files do")
         try:
             with h5py.File(ViewFile(view), "r") as h5:
                 seen = {h5py.h5o.get_info(h5["/"].id).addr}

@@ -9,6 +9,7 @@ chained.
 """
 
 import dataclasses
+import errno
 import functools
 import os
 import warnings
@@ -304,7 +305,7 @@ def _say_what_was_better(
 
 
 def _checked(version: Version, options: Options) -> Callable[[], Any]:
-    """Compares one version with its manifest.
+    """Compares one version with its manifest, and looks at how it is built.
 
     Returns:
         What reads it. Only an error before that means that it is damaged: a version
@@ -313,8 +314,23 @@ def _checked(version: Version, options: Options) -> Callable[[], Any]:
     Raises:
         FileNotFoundError: If it is gone.
         CorruptVersionError: If it is damaged, or of another store.
-        UnsafeVersionError: If there is a link or anything else that is no file.
+        UnsafeVersionError: If there is a link or anything else that is no file, or a
+            file that is built to do harm.
+        CheckpointError: If it cannot be read.
     """
+    try:
+        return _compared(version, options)
+    except (CheckpointError, FileNotFoundError):
+        raise
+    except Exception as error:
+        # A disk that fails is damage; a permission that is missing is not.
+        damaged = isinstance(error, OSError) and error.errno == errno.EIO
+        raise (CorruptVersionError if damaged else CheckpointError)(
+            f"{version.name} cannot be read: {error or type(error).__name__}"
+        ) from error
+
+
+def _compared(version: Version, options: Options) -> Callable[[], Any]:
     directory = version.path
     if directory is None:
         raise FileNotFoundError("the record has no path")
@@ -362,8 +378,9 @@ def _contents(
     plain = snapshot.is_possible() and (
         options.model is None or snapshot.is_loaded_by_keras(options.model)
     )
+    look = archive.read if plain else archive.check
     try:
-        return archive.read(view, version.format, plain, options.verify)
+        return look(view, version.format, options.verify)
     except UnsafeVersionError as error:
         raise UnsafeVersionError(
             f"{version.name}/{payload.name} is refused: {error}"
