@@ -294,7 +294,7 @@ class TestDamage:
             assert epoch(load_latest(trained)) == 2
 
     def test_verify_can_be_left_out(self, trained: Path) -> None:
-        """verify=False reads no file first; how it is built is looked at all the same."""
+        """verify=False reads no file first, and looks at how it is built all the same."""
         payload = trained / "version_2" / "model.keras"
         payload.write_bytes(b"no zip at all".ljust(payload.stat().st_size))
         with pytest.raises(CorruptVersionError, match="it is no zip file") as caught:
