@@ -1,5 +1,6 @@
 """From a store to a model, in this process and in others."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -294,7 +295,7 @@ class TestDamage:
             assert epoch(load_latest(trained)) == 2
 
     def test_verify_can_be_left_out(self, trained: Path) -> None:
-        """verify=False reads no file first, and looks at how it is built all the same."""
+        """verify=False reads no file first; how it is built is seen all the same."""
         payload = trained / "version_2" / "model.keras"
         payload.write_bytes(b"no zip at all".ljust(payload.stat().st_size))
         with pytest.raises(CorruptVersionError, match="it is no zip file") as caught:
@@ -315,6 +316,44 @@ class TestDamage:
             payload.write_bytes(content)
         with pytest.warns(CheckpointWarning, match="version_3 is damaged"):
             assert epoch(load_latest(trained, verify=False)) == 2
+
+    @pytest.mark.parametrize(
+        ("cause", "error", "stepped_over"),
+        [
+            (OSError(errno.EIO, "the disk fails"), CorruptVersionError, True),
+            (PermissionError(errno.EACCES, "not yours"), CheckpointError, False),
+            (MemoryError(), CheckpointError, False),
+            (RecursionError("too deep"), CheckpointError, False),
+        ],
+    )
+    def test_what_cannot_be_read(
+        self,
+        trained: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        cause: Exception,
+        error: type[Exception],
+        stepped_over: bool,
+    ) -> None:
+        """The error is one of ours, the cause is chained; a failing disk is damage."""
+        from keras_versioned_ckpt import _integrity
+
+        checked = _integrity.checked
+
+        def failing(directory: Path, *rest: Any) -> Any:
+            if directory.name == "version_3":
+                raise cause
+            return checked(directory, *rest)
+
+        monkeypatch.setattr(_integrity, "checked", failing)
+        with pytest.raises(error, match="version_3 cannot be read") as caught:
+            load_version(trained, 3)
+        assert caught.value.__cause__ is cause
+        if stepped_over:
+            with pytest.warns(CheckpointWarning, match="version_3 is damaged"):
+                assert epoch(load_latest(trained)) == 2
+        else:
+            with pytest.raises(error):
+                load_latest(trained)
 
     def test_pruned_between_listing_and_reading(self, trained: Path) -> None:
         """The listing is made anew, and the newest version that is left is loaded."""
