@@ -89,14 +89,14 @@ def check_files(
     try:
         found, directories = _atomic.files_below(directory)
     except _atomic.NotRegularError as error:
+        what = "something that is neither a file nor a directory"
+        if _atomic.is_directory(Path(str(error.filename))):
+            what = "directories that are nested too deep"
         raise UnsafeVersionError(
-            f"{directory.name} holds something that is neither a file nor a "
-            f"directory: {shown(Path(str(error.filename)).name)}"
+            f"{directory.name} holds {what}: {shown(Path(str(error.filename)).name)}"
         ) from error
     extra = set(found) - set(manifest.files) - {manifests.FILENAME}
-    parents = {
-        parent.as_posix() for path in manifest.files for parent in Path(path).parents
-    }
+    parents = manifests.folders_of(manifest.files)
     for folder in directories:
         relative = folder.relative_to(directory).as_posix()
         if relative not in parents and relative not in EMPTY_DIRECTORIES:

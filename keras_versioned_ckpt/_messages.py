@@ -14,8 +14,12 @@ def shown(text: object, limit: int = 200) -> str:
         limit: Longest result, in characters.
     """
     # repr escapes whatever str.isprintable refuses, the bidi controls included.
-    quoted = repr(text)
-    return quoted if len(quoted) <= limit else quoted[: limit - 1] + "…"
+    return shortened(repr(text), limit)
+
+
+def shortened(text: str, limit: int = 200) -> str:
+    """Returns `text`, or its beginning where it is longer than `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def listing(items: Iterable[object], limit: int = 8) -> str:
@@ -36,7 +40,9 @@ def escaped(text: str) -> str:
 def reason(error: OSError) -> str:
     """Returns an error of the operating system in words, with its file."""
     text = error.strerror or str(error)
-    return f"{text} ({error.filename})" if error.filename else text
+    # It may lie in a store that anybody made, and be called anything.
+    name = escaped(str(error.filename)) if error.filename else ""
+    return f"{text} ({name})" if name else text
 
 
 def rounded_size(size_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""Which strings may be the name of a version or of a tag.
+"""Which strings may be the name of a version, of a tag, or of a version's file.
 
 A name becomes a directory on every platform that a store may be copied to, so
 the rule is the narrowest of them all: ASCII letters, digits and `._=+-`, a
@@ -38,6 +38,56 @@ def why_not(name: object) -> str | None:
     if name.split(".", 1)[0].lower() in _WINDOWS_DEVICES:
         return "must not be a name that Windows reserves for a device"
     return None
+
+
+#: Words of the selectors' text form; a tag of that name would be taken for one.
+RESERVED_TAGS = frozenset({"latest", "best", "epoch", "step", "tag", "as-of", "name"})
+
+# Beside what does not print: what separates folders, drives and streams on Windows.
+_FORBIDDEN_IN_FILE = re.compile(r"[\\:]")
+_MAX_FILE_LENGTH = 255
+_NUMBER = re.compile(r"[0-9]+", re.ASCII)
+
+
+def why_not_tag(tag: object) -> str | None:
+    """Returns why `tag` cannot be a tag, or `None` if it can."""
+    reason = why_not(tag)
+    if reason is not None or not isinstance(tag, str):
+        return reason
+    if fold(tag) in RESERVED_TAGS:
+        return "must not be a word that selectors use"
+    if _NUMBER.fullmatch(tag):
+        return "must not be a number alone"
+    return None
+
+
+def why_not_file(name: str) -> str | None:
+    """Returns why `name` cannot be one part of a file's path, or `None` if it can.
+
+    Wider than for versions, since a SavedModel's assets are called as their user
+    likes, and no wider than what every platform takes for one part.
+    """
+    if name in ("", ".", "..") or "/" in name:
+        return "must not be empty, . or .."
+    if len(name) > _MAX_FILE_LENGTH:
+        return f"must not be longer than {_MAX_FILE_LENGTH} characters"
+    if not name.isprintable() or _FORBIDDEN_IN_FILE.search(name):
+        return "must hold only characters that print, and neither \\ nor :"
+    if name.endswith((".", " ")):
+        return "must not end with a dot or a space"
+    if name.split(".", 1)[0].rstrip().lower() in _WINDOWS_DEVICES:
+        return "must not be a name that Windows reserves for a device"
+    return None
+
+
+def fold_path(path: str) -> str:
+    """Returns the form under which two paths are the same on some file system."""
+    if path.isascii():
+        return fold(path)
+    import unicodedata  # hardly ever needed, and opening a store must be fast
+
+    # macOS takes an accent for the same whether it is a character of its own or not.
+    return fold(unicodedata.normalize("NFC", fold(path)))
 
 
 def fold(name: str) -> str:

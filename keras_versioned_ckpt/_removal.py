@@ -100,10 +100,9 @@ def _delete(directory: Path, store_id: str) -> None:
         raise CorruptVersionError("its manifest is of another store")
     for path in manifest.files:
         _unlink(directory, path.split("/"))
-    parents = {p for path in manifest.files for p in Path(path).parents}
-    parents |= {Path(path) for path in _integrity.EMPTY_DIRECTORIES}
-    for parent in sorted(parents, key=lambda p: len(p.parts), reverse=True):
-        if parent.parts and _atomic.is_directory(directory / parent):
+    parents = manifests.folders_of(manifest.files) | _integrity.EMPTY_DIRECTORIES
+    for parent in sorted(parents, key=lambda path: path.count("/"), reverse=True):
+        if _atomic.is_directory(directory / parent):
             with contextlib.suppress(FileNotFoundError):
                 (directory / parent).rmdir()
     if others := set(os.listdir(directory)) - {FILENAME}:

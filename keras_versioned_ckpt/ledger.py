@@ -24,6 +24,8 @@ from keras_versioned_ckpt.records import Version
 
 #: No line that this package writes is longer, since no manifest is.
 MAX_LINE_BYTES = 4 * 1024 * 1024
+#: Twice what a store writes in the course of a million versions.
+MAX_BYTES = 2 * 1024 * 1024 * 1024
 
 
 class Committed(NamedTuple):
@@ -105,7 +107,7 @@ def decode(line: bytes) -> Event:
         return Removed(_wire.count(fields.get("number")), at, reason, policy)
     if event in ("tag", "untag"):
         tag = fields.get("tag")
-        if not isinstance(tag, str) or _names.why_not(tag) is not None:
+        if not isinstance(tag, str) or _names.why_not_tag(tag) is not None:
             # It becomes the name of a file where `repair` puts a lost tag back.
             raise ValueError("a tag is not a string, or cannot be a tag")
         number = None if event == "untag" else _wire.count(fields.get("number"))

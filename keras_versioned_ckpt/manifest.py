@@ -8,7 +8,8 @@ Format 1. The file is `<version>/manifest.json`.
   to infinity MUST NOT appear. Integers MUST be within 2**53. Strings MUST NOT
   hold NUL characters or lone surrogates.
 * `format` MUST be 1. A reader MUST refuse a larger one and advise to upgrade.
-* `store_id` MUST be that of the store in which the version was committed.
+* `store_id` MUST be that of the store in which the version was committed, and MUST be
+  a name as a version's is.
 * `number` (1 or more), `name` (the directory's name) and `created` (UTC with
   microseconds, `2026-11-20T18:00:00.000000Z`) MUST be there.
 * `run_id`, `parent`, `epoch`, `step`, `batch`, `monitor` and `mode` MUST be there
@@ -23,8 +24,11 @@ Format 1. The file is `<version>/manifest.json`.
 * `files` MUST be an object that names every file of the version except the
   manifest, by its path relative to the version's directory with `/` between the
   parts; each is an object with `size` (bytes) and `sha256` (64 lower-case
-  hexadecimal digits). No path may be absolute, leave the directory, or equal
-  another one where case does not count. `size_bytes` MUST be the sum of the sizes.
+  hexadecimal digits). No path may be absolute, leave the directory, have more than
+  32 parts or 1024 characters, or equal another one, or a folder of another one, where
+  case and the composition of accents do not count. No part of it may hold a character
+  that does not print, `\\` or `:`, end with a dot or a space, or be a name that Windows
+  reserves for a device. `size_bytes` MUST be the sum of the sizes.
 * `software` MUST be an object of strings: the versions of `keras`, `python`,
   `keras_versioned_ckpt`, and the `backend` with its version.
 * `metadata` MUST be an object; it is the user's.
@@ -33,11 +37,12 @@ Format 1. The file is `<version>/manifest.json`.
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keras_versioned_ckpt import _names, _strict_json, _wire
 from keras_versioned_ckpt._layout import MANIFEST
+from keras_versioned_ckpt._messages import shown
 from keras_versioned_ckpt.errors import CorruptVersionError, StoreError
 from keras_versioned_ckpt.records import FrozenMapping, Version
 
@@ -46,8 +51,8 @@ FILENAME = MANIFEST
 MAX_BYTES = 4 * 1024 * 1024
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_FORBIDDEN_IN_PATH = re.compile(r"[\x00-\x1f\x7f\\]")
-_MAX_PART = 255
+_MAX_PATH = 1024
+_MAX_PARTS = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -123,14 +128,29 @@ def check_path(path: object) -> str:
     """Returns `path` if a manifest may list it; `ValueError` if not."""
     if not isinstance(path, str) or not path:
         raise ValueError("a file's path is not a string, or an empty one")
-    if _FORBIDDEN_IN_PATH.search(path):
-        raise ValueError("a file's path holds a character that is not allowed")
+    if len(path) > _MAX_PATH or path.count("/") >= _MAX_PARTS:
+        raise ValueError(
+            f"a file's path is longer than {_MAX_PATH} characters or has more than "
+            f"{_MAX_PARTS} parts"
+        )
     for part in path.split("/"):
-        if part in ("", ".", "..") or len(part) > _MAX_PART:
-            raise ValueError("a file's path is absolute, leaves the directory, or long")
+        if why := _names.why_not_file(part):
+            raise ValueError(f"a part of a file's path {why}: {shown(path)}")
     if _names.fold(path) == FILENAME:
         raise ValueError("the manifest lists itself")
     return path
+
+
+def folders_of(paths: Iterable[str]) -> frozenset[str]:
+    """Returns every directory in which one of these files lies, by relative path."""
+    folders: set[str] = set()
+    for path in paths:
+        end = path.rfind("/")
+        # What lies in a folder that is known lies in those above it, too.
+        while end > 0 and path[:end] not in folders:
+            folders.add(path[:end])
+            end = path.rfind("/", 0, end)
+    return frozenset(folders)
 
 
 def _check_format(value: object) -> None:
@@ -158,8 +178,8 @@ def _from_document(document: dict[str, Any]) -> Manifest:
     ):
         raise ValueError("the field 'software' is not an object of strings")
     store_id = document.get("store_id")
-    if not isinstance(store_id, str) or not store_id:
-        raise ValueError("the field 'store_id' is not a string, or an empty one")
+    if not isinstance(store_id, str) or _names.why_not(store_id) is not None:
+        raise ValueError("the field 'store_id' is not a string, or not a name")
     known = {
         *_wire.version_to_fields(version),
         *("format", "store_id", "trigger", "files", "software"),
@@ -184,6 +204,7 @@ def _files(value: object) -> FrozenMapping[str, File]:
         if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
             raise ValueError("a file has no sha256 of 64 lower-case hexadecimal digits")
         files[path] = File(size=_wire.count(entry.get("size")), sha256=sha256)
-    if len({_names.fold(path) for path in files}) != len(files):
+    folded = {_names.fold_path(path) for path in files}
+    if len(folded) != len(files) or not folded.isdisjoint(folders_of(folded)):
         raise ValueError("two files have the same path where case does not count")
     return FrozenMapping(files)

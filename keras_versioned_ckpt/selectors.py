@@ -64,8 +64,7 @@ __all__ = [
     "why_not_tag",
 ]
 
-#: Words of the text form; a tag of that name would be taken for another selector.
-RESERVED_TAGS = frozenset({"latest", "best", "epoch", "step", "tag", "as-of", "name"})
+RESERVED_TAGS = _names.RESERVED_TAGS
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -454,14 +453,7 @@ def why_not_tag(tag: object) -> str | None:
     >>> why_not_tag("latest")
     'must not be a word that selectors use'
     """
-    reason = _names.why_not(tag)
-    if reason is not None or not isinstance(tag, str):
-        return reason
-    if _names.fold(tag) in RESERVED_TAGS:
-        return "must not be a word that selectors use"
-    if NUMBER.fullmatch(tag):
-        return "must not be a number alone"
-    return None
+    return _names.why_not_tag(tag)
 
 
 _COUNTED: dict[str, Callable[..., Selector]] = {"epoch": AtEpoch, "step": AtStep}
