@@ -19,6 +19,9 @@ from keras_versioned_ckpt.records import Version
 
 # The coarsest time stamps that file systems have, those of FAT.
 _SETTLED_NS = 2_000_000_000
+_PIECE = 8 * 1024
+# An index that is further behind saves nothing.
+_MOST_BEHIND_BYTES = 16 * 1024 * 1024
 
 
 class _OutOfTheOrdinaryError(Exception):
@@ -28,13 +31,12 @@ class _OutOfTheOrdinaryError(Exception):
 def begun(layout: Layout) -> "Brief | None":
     """Returns the short way of a store, or `None` where there is none."""
     try:
-        with _atomic.open_regular(layout.ledger) as file:
-            status = os.fstat(file.fileno())
-            data = file.read(status.st_size) or b""
         index = _index.decode(_atomic.read_bytes(layout.ledger_index, _index.MAX_BYTES))
+        with _atomic.open_regular(layout.ledger) as file:
+            inode = os.fstat(file.fileno()).st_ino
+            return Brief(layout, index, inode) if index.is_about(file) else None
     except (OSError, ValueError):
         return None
-    return Brief(layout, index, data, status.st_ino) if index.is_about(data) else None
 
 
 class Brief:
@@ -43,16 +45,12 @@ class Brief:
     Args:
         layout: The store's paths.
         index: The index of its ledger.
-        data: The ledger, from its beginning.
         inode: Which file that is.
     """
 
-    def __init__(
-        self, layout: Layout, index: _index.Index, data: bytes, inode: int
-    ) -> None:
+    def __init__(self, layout: Layout, index: _index.Index, inode: int) -> None:
         self._layout = layout
         self._index = index
-        self._data = data
         self._inode = inode
         self._offset = index.ledger_bytes
         # What was appended since changes these.
@@ -146,9 +144,17 @@ class Brief:
 
     def _at(self, place: int) -> Version:
         """Reads the line about a version."""
-        line = self._data[place : self._data.find(b"\n", place)]
+        with _atomic.open_regular(self._layout.ledger) as file:
+            if os.fstat(file.fileno()).st_ino != self._inode:
+                raise _OutOfTheOrdinaryError
+            file.seek(place)
+            line = b""
+            while b"\n" not in line and len(line) <= ledger.MAX_LINE_BYTES:
+                if not (piece := file.read(_PIECE)):
+                    break
+                line += piece
         try:
-            event = ledger.decode(line)
+            event = ledger.decode(line.partition(b"\n")[0])
         except ValueError:
             raise _OutOfTheOrdinaryError from None
         if (
@@ -205,6 +211,8 @@ class Brief:
         with _atomic.open_regular(self._layout.ledger) as file:
             status = os.fstat(file.fileno())
             if status.st_ino != self._inode or status.st_size < self._offset:
+                raise _OutOfTheOrdinaryError
+            if status.st_size - self._offset > _MOST_BEHIND_BYTES:
                 raise _OutOfTheOrdinaryError
             file.seek(self._offset)
             data = file.read(status.st_size - self._offset) or b""

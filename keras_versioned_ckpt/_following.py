@@ -6,8 +6,17 @@ import zlib
 
 from keras_versioned_ckpt import _atomic, ledger
 from keras_versioned_ckpt._layout import Layout
-from keras_versioned_ckpt.errors import UnsafeVersionError
+from keras_versioned_ckpt.errors import StoreError, UnsafeVersionError
 from keras_versioned_ckpt.records import Version
+
+_CHUNK = 1024 * 1024
+# A crash tears a line and a failing disk some more. A file in which more lines than
+# these, and more than half of all, are none was never written as a ledger.
+_MOST_DAMAGED = 10_000
+
+
+class NotALedgerError(StoreError):
+    """What stands in the place of the ledger cannot be one, whatever became of it."""
 
 
 class Following:
@@ -63,15 +72,33 @@ class Following:
 
         Raises:
             UnsafeVersionError: If the ledger is a link or anything but a file.
+            NotALedgerError: If its length, or that of a line, is absurd, or if
+                thousands of its lines are none.
         """
+        read = False
         try:
             with _atomic.open_regular(self._layout.ledger) as file:
                 status = os.fstat(file.fileno())
                 if status.st_ino != self._inode or status.st_size < self.offset:
                     self._forget()
                     self._inode = status.st_ino
+                if status.st_size > ledger.MAX_BYTES:
+                    raise self._no_ledger(f"it is {status.st_size} bytes long")
                 file.seek(self.offset)
-                data = file.read(status.st_size - self.offset) or b""
+                left, rest = status.st_size - self.offset, b""
+                # In pieces, for a ledger may be longer than memory is free.
+                while data := file.read(min(left, _CHUNK)):
+                    left -= len(data)
+                    data = rest + data
+                    # What follows the last newline may still be in the writing.
+                    end = data.rfind(b"\n") + 1
+                    self._take_in(data[:end])
+                    read = read or end > 0
+                    rest = data[end:]
+                    if len(rest) > ledger.MAX_LINE_BYTES:
+                        raise self._no_ledger(
+                            f"a line is longer than {ledger.MAX_LINE_BYTES} bytes"
+                        )
         except FileNotFoundError:
             self._forget()
             return False
@@ -79,9 +106,19 @@ class Following:
             raise UnsafeVersionError(
                 f"{self._layout.ledger} is not a regular file"
             ) from error
-        # What follows the last newline may still be in the writing.
-        data = data[: data.rfind(b"\n") + 1]
+        return read
+
+    def _no_ledger(self, why: str) -> NotALedgerError:
+        return NotALedgerError(
+            f"{self._layout.ledger} is not a ledger: {why}. `CheckpointStore.repair()` "
+            "moves it out of the way and writes a new one from the manifests."
+        )
+
+    def _take_in(self, data: bytes) -> None:
+        """Takes in whole lines."""
         for line in data.splitlines(keepends=True):
+            if self.damaged_lines > max(_MOST_DAMAGED, self.lines // 2):
+                raise self._no_ledger(f"{self.damaged_lines} lines cannot be read")
             try:
                 self._apply(ledger.decode(line), self.offset)
             except ValueError:
@@ -91,7 +128,6 @@ class Following:
             self.lines += 1
             self.offset += len(line)
             self.crc32 = zlib.crc32(line, self.crc32)
-        return bool(data)
 
     def _apply(self, event: ledger.Event, place: int) -> None:
         if isinstance(event, ledger.Committed):

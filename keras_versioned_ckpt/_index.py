@@ -21,13 +21,18 @@ import dataclasses
 import json
 import zlib
 from collections.abc import Iterable, Mapping
+from typing import BinaryIO
 
 from keras_versioned_ckpt import _strict_json, _wire
 from keras_versioned_ckpt._ranking import best_first, recorded_mode
 from keras_versioned_ckpt.records import Version
 
 FORMAT = 1
-MAX_BYTES = 256 * 1024 * 1024
+_CHUNK = 1024 * 1024
+#: More than that of a million versions.
+MAX_BYTES = 32 * 1024 * 1024
+# No line about a version is shorter.
+_LEAST_LINE_BYTES = 256
 
 #: How many of the newest and of the best are noted: if as many were removed without a
 #: new index, or by hand, all lines are read.
@@ -58,11 +63,13 @@ class Index:
     newest: list[int]
     rankings: Mapping[tuple[str, str], list[int]]
 
-    def is_about(self, ledger: bytes) -> bool:
-        """Returns whether a ledger, of which these are all bytes, begins as it must."""
-        if len(ledger) < self.ledger_bytes:
-            return False
-        return zlib.crc32(memoryview(ledger)[: self.ledger_bytes]) == self.ledger_crc32
+    def is_about(self, ledger: BinaryIO) -> bool:
+        """Returns whether a ledger, of which nothing is read yet, begins as it must."""
+        left, crc32 = self.ledger_bytes, 0
+        while left and (piece := ledger.read(min(left, _CHUNK))):
+            left -= len(piece)
+            crc32 = zlib.crc32(piece, crc32)
+        return left == 0 and crc32 == self.ledger_crc32
 
 
 def made(
@@ -139,6 +146,10 @@ def decode(data: bytes) -> Index:
     try:
         head, numbers, names, _ = below.split(b"\n")
         fields = _strict_json.loads(head, MAX_BYTES)
+        # Before they are made: millions of short ones would eat the memory.
+        most = _wire.count(fields["ledger_bytes"]) // _LEAST_LINE_BYTES
+        if max(numbers.count(b","), names.count(b"/")) > most:
+            raise ValueError("it has more versions than the ledger has room for")
         index = Index(
             ledger_bytes=_wire.count(fields["ledger_bytes"]),
             ledger_crc32=_wire.count(fields["ledger_crc32"]),
@@ -163,4 +174,6 @@ def _integers(value: object) -> list[int]:
     # Not one by one: there may be thousands.
     if not isinstance(value, list) or not {*map(type, value)} <= {int}:
         raise ValueError("what must be a list of integers is none")
+    if value and not 0 <= min(value) <= max(value) <= _strict_json.MAX_INTEGER:
+        raise ValueError("an integer is not in 0..2**53")
     return value
