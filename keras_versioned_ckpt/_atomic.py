@@ -26,6 +26,8 @@ _NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 _NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
 _BINARY: int = getattr(os, "O_BINARY", 0)
 _CHUNK = 1024 * 1024
+# A manifest lists no path of more parts than these.
+_DEEPEST = 32
 
 
 class NotRegularError(OSError):
@@ -40,6 +42,10 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
         NotRegularError: If something else stands there.
         OSError: If the file cannot be opened.
     """
+    # Looked at before it is opened, for the opening of a device may do something, and
+    # again when it is open, for it may be another by then.
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
     try:
         fd = os.open(path, flags | _NOFOLLOW | _NONBLOCK | _BINARY)
     except OSError as error:
@@ -70,6 +76,15 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
             parts.append(part)
             left -= len(part)
     return b"".join(parts)
+
+
+def last_byte(path: Path) -> bytes:
+    """Reads the last byte of a regular file; nothing of an empty one."""
+    with open_regular(path) as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return b""
+        file.seek(-1, os.SEEK_END)
+        return file.read(1)
 
 
 @contextlib.contextmanager
@@ -264,24 +279,33 @@ def files_below(directory: Path) -> tuple[list[str], list[Path]]:
         and all directories below, the deepest first.
 
     Raises:
-        NotRegularError: If there is anything but files and directories.
+        NotRegularError: If there is anything but files and directories, or if they
+            are nested deeper than any version's.
         OSError: If a directory cannot be read, or is gone.
     """
     files: list[str] = []
     directories: list[Path] = []
-    for path, names, leaves in os.walk(directory, topdown=False, onerror=_raise):
-        here = Path(path)
-        for name in (*names, *leaves):
+    # Not `os.walk`, which calls itself for each level: there may be thousands.
+    pending = [directory]
+    while pending:
+        here = pending.pop()
+        depth = len(here.parts) - len(directory.parts)
+        if depth > _DEEPEST:
+            raise NotRegularError(errno.EINVAL, "nested too deep", str(here))
+        if depth:
+            directories.append(here)
+        for name in os.listdir(here):
             mode = (here / name).lstat().st_mode
             if stat.S_ISREG(mode):
                 files.append((here / name).relative_to(directory).as_posix())
-            elif not stat.S_ISDIR(mode):
+            elif stat.S_ISDIR(mode):
+                pending.append(here / name)
+            else:
                 raise NotRegularError(
                     errno.EINVAL, "not a regular file", str(here / name)
                 )
-        if here != directory:
-            directories.append(here)
-    return sorted(files), directories
+    # Each came after the one that it lies in.
+    return sorted(files), directories[::-1]
 
 
 def is_directory(path: Path) -> bool:
@@ -298,8 +322,3 @@ def is_stranger(path: Path) -> bool:
         return not stat.S_ISREG(path.lstat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
-
-
-def _raise(error: OSError) -> None:
-    # os.walk passes over what it cannot read unless it is told not to.
-    raise error

@@ -17,6 +17,8 @@ from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import rounded_size
 from keras_versioned_ckpt.manifest import FILENAME, File, check_path
 
+# A save does not wait for the end of thousands; the next ones go on with them.
+_MOST_CLEARED = 1000
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -96,7 +98,7 @@ def stage(layout: Layout, expected_bytes: int = 0) -> Staged:
     Raises:
         OSError: If that cannot be; with ENOSPC if the disk has less space.
     """
-    clear_dead(layout)
+    clear_dead(layout, most=_MOST_CLEARED)
     check_space(layout, expected_bytes)
     path = layout.staging / uuid.uuid4().hex
     lock_path = path.with_suffix(".lock")
@@ -166,9 +168,14 @@ def dead(layout: Layout) -> list[Path]:
     return found + _unfinished(layout)
 
 
-def clear_dead(layout: Layout) -> None:
-    """Deletes what killed processes left, under the store's lock held by the caller."""
-    for path in _staged(layout):
+def clear_dead(layout: Layout, most: int | None = None) -> None:
+    """Deletes what killed processes left, under the store's lock held by the caller.
+
+    Args:
+        layout: The store's paths.
+        most: How many to look at; `None` is all.
+    """
+    for path in _staged(layout)[:most]:
         # What another user left may not be ours to clear; that costs no save.
         with contextlib.suppress(OSError):
             if (lock := _take_over(path)) is not None:
@@ -208,7 +215,8 @@ def _staged(layout: Layout) -> list[Path]:
 def _clear(path: Path) -> None:
     # Links are not followed. What cannot be deleted is left to the next save, and to
     # `verify` to tell of. Not every error is among those that rmtree ignores.
-    with contextlib.suppress(OSError):
+    # A tree of a thousand levels is too deep for rmtree: that is no honest one.
+    with contextlib.suppress(OSError, RecursionError):
         if _atomic.is_directory(path):
             shutil.rmtree(path, ignore_errors=True)
         else:

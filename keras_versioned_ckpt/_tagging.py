@@ -3,10 +3,10 @@
 import contextlib
 from datetime import UTC, datetime
 
-from keras_versioned_ckpt import _atomic, _tags, ledger
+from keras_versioned_ckpt import _atomic, _names, _tags, ledger
 from keras_versioned_ckpt._messages import listing, shown
 from keras_versioned_ckpt._room import Room
-from keras_versioned_ckpt.errors import VersionNotFoundError
+from keras_versioned_ckpt.errors import StoreError, VersionNotFoundError
 from keras_versioned_ckpt.records import Version
 from keras_versioned_ckpt.selectors import why_not_tag
 
@@ -21,6 +21,18 @@ def check_tag(tag: object) -> None:
 
 def put(room: Room, tag: str, number: int) -> None:
     """Puts a tag on a version that is there; needs the lock."""
+    others = _tags.read(room.layout).keys() - {tag}
+    if len(others) >= _tags.MOST:
+        raise StoreError(
+            f"{shown(tag)} would be a tag too many: a store has at most {_tags.MOST}."
+        )
+    for other in others:
+        if _names.fold(other) == _names.fold(tag):
+            # Their files would be one and the same where case does not count.
+            raise StoreError(
+                f"{shown(tag)} cannot be a tag beside {shown(other)}, which is the "
+                "same where case does not count. Take that off, or call this another."
+            )
     _atomic.replace(room.layout.tags / tag, _tags.record(number))
     room.record(ledger.TagMoved(tag, number, datetime.now(UTC)))
 

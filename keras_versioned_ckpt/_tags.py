@@ -16,9 +16,11 @@ from pathlib import Path
 from keras_versioned_ckpt import _atomic, _names, _strict_json, _wire
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import shown
-from keras_versioned_ckpt.errors import UnsafeVersionError
+from keras_versioned_ckpt.errors import StoreError, UnsafeVersionError
 from keras_versioned_ckpt.records import Version
 
+#: How many tags a store can have.
+MOST = 10_000
 _MAX_BYTES = 4096
 _number = operator.attrgetter("number")
 
@@ -33,17 +35,24 @@ def read(layout: Layout) -> dict[str, int | None]:
 
     Raises:
         UnsafeVersionError: If one is a link or anything but a file.
+        StoreError: If there are more than `MOST`.
     """
     tags: dict[str, int | None] = {}
     try:
         names = sorted(os.listdir(layout.tags))
     except FileNotFoundError:
         return {}
+    names = [name for name in names if _names.why_not_tag(name) is None]
+    if len(names) > MOST:
+        # Each is a file to be read, at every question.
+        raise StoreError(
+            f"There are {len(names)} tags in {layout.tags}, more than {MOST}. "
+            "Remove the files of those that are not needed."
+        )
     for name in names:
-        if _names.why_not(name) is None:
-            # One that is gone was taken off since the listing.
-            with contextlib.suppress(FileNotFoundError):
-                tags[name] = _read(layout.tags / name)
+        # One that is gone was taken off since the listing.
+        with contextlib.suppress(FileNotFoundError):
+            tags[name] = _read(layout.tags / name)
     return tags
 
 
