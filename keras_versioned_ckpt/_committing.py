@@ -7,11 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from keras_versioned_ckpt import _names, _removal, _tagging, ledger, manifest
+from keras_versioned_ckpt import (
+    _names,
+    _removal,
+    _strict_json,
+    _tagging,
+    ledger,
+    manifest,
+)
 from keras_versioned_ckpt._failure import save_error
 from keras_versioned_ckpt._room import Room
 from keras_versioned_ckpt._staging import Staged
-from keras_versioned_ckpt.errors import CheckpointError
+from keras_versioned_ckpt.errors import CheckpointError, StoreError
 from keras_versioned_ckpt.naming import NamingPolicy, unique_name
 from keras_versioned_ckpt.records import Version
 
@@ -96,8 +103,13 @@ def _numbered_and_named(
 def _named(
     names: Sequence[str], room: Room, naming: NamingPolicy, facts: Mapping[str, Any]
 ) -> Version:
-    provisional = Version(
-        number=room.catalog.last_number() + 1, created=datetime.now(UTC), **facts
-    )
+    number = room.catalog.last_number() + 1
+    if number > _strict_json.MAX_INTEGER:
+        raise StoreError(
+            f"There is no number left after {number - 1}, of which the ledger or a "
+            f"manifest in {room.layout.root} speaks. Nobody saves that often: that "
+            "record is forged. Move what it speaks of out of the store."
+        )
+    provisional = Version(number=number, created=datetime.now(UTC), **facts)
     name = unique_name(naming.name(provisional), _names.folded(names))
     return dataclasses.replace(provisional, name=name)

@@ -1,12 +1,13 @@
 """What a policy removes from a store as it is: damage, lost tags and all."""
 
 import dataclasses
-from collections.abc import Collection, Iterable
+import itertools
+from collections.abc import Collection, Sequence
 
 from keras_versioned_ckpt import _removal
 from keras_versioned_ckpt._messages import reason, shown
 from keras_versioned_ckpt._room import Room
-from keras_versioned_ckpt.errors import CheckpointError
+from keras_versioned_ckpt.errors import CheckpointError, StoreError
 from keras_versioned_ckpt.records import FrozenMapping, Version
 from keras_versioned_ckpt.retention import Plan, RetentionPolicy
 
@@ -45,8 +46,13 @@ class Deciding:
         self.unread: list[Version] = []
         self.complaints: list[str] = []
 
-    def plan(self, versions: Iterable[Version]) -> Plan:
-        """Plans with those versions that are sound, as far as that is known."""
+    def plan(self, versions: Sequence[Version]) -> Plan:
+        """Plans with those versions that are sound, as far as that is known.
+
+        Raises:
+            StoreError: If two versions have one number, as no save makes it.
+        """
+        _check_numbers(versions)
         in_use = self._in_use | self._untagged({v.number for v in versions})
         while True:
             sound = [v for v in versions if v.number not in self._unsound]
@@ -129,3 +135,13 @@ class Deciding:
     def _complain(self, text: str) -> None:
         if text not in self.complaints:
             self.complaints.append(text)
+
+
+def _check_numbers(versions: Sequence[Version]) -> None:
+    for one, other in itertools.pairwise(versions):
+        if one.number == other.number:
+            raise StoreError(
+                f"{shown(one.name)} and {shown(other.name)} have the same number, "
+                f"{one.number}, so that no policy can tell them apart. "
+                "`CheckpointStore.repair()` moves one of them out of the way."
+            )

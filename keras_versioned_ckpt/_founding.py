@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_versioned_ckpt import _atomic, _names, _strict_json
+from keras_versioned_ckpt import _atomic, _names, _strict_json, _wire
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._lock import locked
 from keras_versioned_ckpt._messages import listing, reason, shown
@@ -244,8 +244,9 @@ def _read_store_file(layout: Layout, data: bytes) -> str:
     try:
         record = _strict_json.loads(data, _MAX_BYTES)
         number, store_id = record["format"], record["store_id"]
-        if not isinstance(number, int) or not isinstance(store_id, str):
-            raise ValueError("its fields are not a number and a string")
+        if not isinstance(store_id, str):
+            raise ValueError("the store id is not a string")
+        _wire.count(number)
         if _names.why_not(store_id) is not None:
             raise ValueError("the store id is not a name")
         # Without the checksum, one flipped bit could be the id of another store. A

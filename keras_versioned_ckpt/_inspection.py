@@ -16,14 +16,17 @@ from keras_versioned_ckpt import (
     _staging,
 )
 from keras_versioned_ckpt import manifest as manifests
+from keras_versioned_ckpt._following import NotALedgerError
 from keras_versioned_ckpt._layout import Layout
-from keras_versioned_ckpt._messages import listing, shown
+from keras_versioned_ckpt._messages import escaped, listing, shown
 from keras_versioned_ckpt.errors import CheckpointError, StoreError
 from keras_versioned_ckpt.records import HistoryEntry, Version
 
 Kind = Literal[
     "version", "unreadable", "gone", "tag", "ledger", "lock", "staging", "trash"
 ]
+
+_LEFT = "left where it is"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Problem:
             removal of), `"tag"`, `"ledger"`, `"lock"`, `"staging"` or `"trash"`.
         name: The name of the version, tag or leftover; empty for ledger and lock.
         what: What is wrong, in English.
-        done: What `repair` did about it; empty after `verify`.
+        done: What `repair` did about it; empty after `verify`, but where nothing is
+            to be done.
     """
 
     kind: Kind
@@ -46,7 +50,8 @@ class Problem:
 
     def __str__(self) -> str:
         about = f"{self.kind} {shown(self.name)}" if self.name else self.kind
-        return f"{about}: {self.what}" + (f" -> {self.done}" if self.done else "")
+        done = f" -> {self.done}" if self.done else ""
+        return f"{about}: {escaped(self.what + done)}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,14 +85,18 @@ def verify(layout: Layout, store_id: str | None, catalog: _catalog.Catalog) -> R
         # Without its records nothing can be told of the store, and with a link in
         # their place nothing is to be read.
         return Report(checked=0, problems=in_the_way)
-    report = examine(layout, store_id, catalog)
+    try:
+        report = examine(layout, store_id, catalog)
+    except NotALedgerError as error:
+        return Report(checked=0, problems=(Problem("ledger", "", str(error)),))
     left: tuple[Problem, ...] = ()
     if _atomic.is_stranger(layout.lock):
         left = (Problem("lock", "", f"{layout.lock} is not a regular file"),)
-    # Where the lock cannot be had, what is left cannot be told from what is being
-    # made: there is no lock yet, or it is another user's.
-    with contextlib.suppress(OSError), _lock.locked(layout.lock, create=False):
-        left = (*torn_line(layout), *leftovers(layout))
+    else:
+        # Where the lock cannot be had, what is left cannot be told from what is being
+        # made: there is no lock yet, or it is another user's.
+        with contextlib.suppress(OSError), _lock.locked(layout.lock, create=False):
+            left = (*torn_line(layout), *leftovers(layout))
     return dataclasses.replace(report, problems=report.problems + left)
 
 
@@ -98,6 +107,8 @@ def examine(layout: Layout, store_id: str | None, catalog: _catalog.Catalog) -> 
         checked=len(versions),
         problems=(
             *_versions(layout, store_id, catalog, versions),
+            *_clashes(catalog, versions),
+            *_misnamed(layout),
             *_records(layout, catalog),
         ),
     )
@@ -131,6 +142,40 @@ def _versions(
         if facts != {manifest.version} or crc32 not in (None, actual):
             # Which of the two was damaged cannot be told; the files are as saved.
             yield Problem("ledger", "", f"says other than the manifest of {name}")
+
+
+def _clashes(
+    catalog: _catalog.Catalog, versions: tuple[Version, ...]
+) -> Iterator[Problem]:
+    """Yields versions that have the number or, but for case, the name of another."""
+    said = {v.number: catalog.said_of(v.number)[0] for v in versions}
+    # First come those that the ledger knows: a later one was not committed here.
+    known = [v for v in versions if (s := said[v.number]) and s.name == v.name]
+    unknown = [v for v in versions if not ((s := said[v.number]) and s.name == v.name)]
+    numbers: dict[int, str] = {}
+    names: dict[str, str] = {}
+    for version in (*known, *unknown):
+        number = numbers.setdefault(version.number, version.name)
+        name = names.setdefault(_names.fold(version.name), version.name)
+        if number != version.name:
+            yield Problem("version", version.name, f"has the same number as {number}")
+        elif name != version.name:
+            what = f"has the name of {name} where case does not count"
+            yield Problem("version", version.name, what)
+
+
+def _misnamed(layout: Layout) -> Iterator[Problem]:
+    """Yields the files beside the tags that nobody can have tagged a version by."""
+    folded: dict[str, str] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for name in sorted(os.listdir(layout.tags)):
+            if name.startswith("."):
+                continue  # a tag in the making, or what a system keeps there
+            if why := _names.why_not_tag(name):
+                yield Problem("tag", name, f"cannot be a tag: it {why}", _LEFT)
+            elif (other := folded.setdefault(_names.fold(name), name)) != name:
+                what = f"is the tag {other} where case does not count"
+                yield Problem("tag", name, what, _LEFT)
 
 
 def _records(layout: Layout, catalog: _catalog.Catalog) -> Iterator[Problem]:
@@ -179,14 +224,14 @@ def strangers(layout: Layout) -> Iterator[tuple[Problem, Path]]:
             (layout.ledger),
         )
     for path in sorted(layout.tags.glob("*")):
-        if _names.why_not(path.name) is None and _atomic.is_stranger(path):
+        if _names.why_not_tag(path.name) is None and _atomic.is_stranger(path):
             yield Problem("tag", path.name, f"{path} is not a regular file"), path
 
 
 def torn_line(layout: Layout) -> Iterator[Problem]:
     """Tells of a last line without its end, while nobody can be writing it."""
     with contextlib.suppress(FileNotFoundError):
-        if not (layout.ledger.read_bytes() or b"\n").endswith(b"\n"):
+        if _atomic.last_byte(layout.ledger) not in (b"", b"\n"):
             yield Problem("ledger", "", "its last line is torn")
 
 

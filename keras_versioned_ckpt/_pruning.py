@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from keras_versioned_ckpt import _atomic, _founding, _removal, ledger
 from keras_versioned_ckpt._deciding import Deciding
-from keras_versioned_ckpt._messages import listing, reason, shown
+from keras_versioned_ckpt._messages import escaped, listing, reason, shown
 from keras_versioned_ckpt._room import Room
 from keras_versioned_ckpt.errors import CheckpointWarning, StoreError
 from keras_versioned_ckpt.records import Version
@@ -15,6 +15,8 @@ from keras_versioned_ckpt.retention import Plan, RetentionPolicy
 
 # How often to read without the lock what others saved meanwhile, before with it.
 _ROUNDS = 3
+# Of what stays in the trash, where there may be thousands.
+_MOST_WARNINGS = 8
 
 
 def prune(
@@ -115,8 +117,12 @@ def _empty_trash(room: Room, store_id: str) -> None:
     except OSError as error:
         _warn(f"{room.layout.trash} is not emptied: {reason(error)}")
     else:
-        for name, why in left.items():
-            _warn(f"{room.layout.trash / name} stays in the trash: {why}")
+        for name, why in [*left.items()][:_MOST_WARNINGS]:
+            _warn(
+                f"{room.layout.trash}: {shown(name)} stays in the trash: {escaped(why)}"
+            )
+        if len(left) > _MOST_WARNINGS:
+            _warn(f"{room.layout.trash}: {len(left)} stay there, as `verify` tells")
 
 
 def _warn(text: str) -> None:

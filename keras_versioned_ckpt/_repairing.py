@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import uuid
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from keras_versioned_ckpt import (
     _tags,
     ledger,
 )
+from keras_versioned_ckpt._following import NotALedgerError
 from keras_versioned_ckpt._inspection import (
     Problem,
     Report,
@@ -30,6 +32,10 @@ from keras_versioned_ckpt._inspection import (
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt.errors import CheckpointError
 
+# Where more than these stay in the trash, it is moved as a whole.
+_MANY = 100
+# Most file systems give a name 255 bytes; a character takes up to four.
+_LONGEST_BYTES = 200
 _GONE = "removed: by something other than this package, as repair found"
 
 
@@ -49,7 +55,13 @@ def examined(layout: Layout, store_id: str, catalog: _catalog.Catalog) -> Report
         done = _quarantine(layout, layout.ledger_index)
         aside.append(Problem("ledger", "", what, done))
     torn = tuple(torn_line(layout))
-    report = examine(layout, store_id, catalog)
+    try:
+        report = examine(layout, store_id, catalog)
+    except NotALedgerError as error:
+        done = _quarantine(layout, layout.ledger)
+        aside.append(Problem("ledger", "", str(error), done))
+        torn = ()
+        report = examine(layout, store_id, catalog)
     problems = (*aside, *report.problems, *torn, *leftovers(layout))
     return dataclasses.replace(report, problems=problems)
 
@@ -63,7 +75,14 @@ def repair(
     forgotten = {e.name: e.number for e in catalog.history() if unrecorded(e)}
     _note_removals(layout, [*forgotten.values()], _GONE)
     undeleted = _removal.empty_trash(layout, store_id)
+    trash = ""
+    if len(undeleted) > _MANY:
+        trash = _quarantine(layout, layout.trash)
+        layout.trash.mkdir()
+        _atomic.sync_directory(layout.room)
     _staging.clear_dead(layout)
+    # The number of two versions is not gone with one of them.
+    unique = {n for n, many in Counter(there.values()).items() if many == 1}
     problems = []
     for problem in found.problems:
         if problem.done:
@@ -72,10 +91,11 @@ def repair(
         lost_tags: tuple[str, ...] = ()
         match problem.kind:
             case "version":
-                if problem.name in there:
+                number = there.pop(problem.name, None)
+                if number in unique:
                     # Before it goes, as with every removal.
                     reason = f"removed: quarantined by repair: {problem.what}"
-                    _note_removals(layout, [there.pop(problem.name)], reason)
+                    _note_removals(layout, [number], reason)
                     lost_tags = tags[problem.name]
                 done = _quarantine(layout, layout.root / problem.name)
             case "tag":
@@ -84,12 +104,16 @@ def repair(
                 done = "written anew from what can be read and the manifests"
             case "staging":
                 done = "cleared"
+                for place in (layout.staging, layout.room, layout.tags):
+                    if os.path.lexists(place / problem.name):
+                        # Too deep, or not ours to delete.
+                        done = _quarantine(layout, place / problem.name)
             case "trash":
                 why = undeleted.get(problem.name)
                 done = "deleted"
                 if why:
                     # Not ours to delete, and in the way of what is.
-                    moved = _quarantine(layout, layout.trash / problem.name)
+                    moved = trash or _quarantine(layout, layout.trash / problem.name)
                     done = f"{moved}, since it cannot be deleted: {why}"
             case "gone":
                 done = "kept in the history"
@@ -113,7 +137,11 @@ def _place_in_quarantine(layout: Layout, name: str) -> Path:
 
 
 def _quarantine(layout: Layout, path: Path) -> str:
-    target = _place_in_quarantine(layout, path.name)
+    name = path.name
+    if len(os.fsencode(name)) > _LONGEST_BYTES:
+        # With what is added to it, it would be longer than a name can be.
+        name = name[: _LONGEST_BYTES // 4]
+    target = _place_in_quarantine(layout, name)
     _atomic.rename_new(path, target)
     _atomic.sync_directory(path.parent)
     _atomic.sync_directory(layout.quarantine)

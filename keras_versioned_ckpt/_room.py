@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from keras_versioned_ckpt import _atomic, _catalog, _founding, ledger
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._lock import locked
-from keras_versioned_ckpt._messages import listing, reason, shown
+from keras_versioned_ckpt._messages import (
+    escaped,
+    listing,
+    reason,
+    shortened,
+    shown,
+)
 from keras_versioned_ckpt.errors import StoreError, VersionNotFoundError
 from keras_versioned_ckpt.records import Version
 
@@ -148,21 +154,29 @@ class Room:
                 "A version is looked up by its number (int) or name (str). "
                 f"Received: {version!r} (of type {type(version).__name__})"
             )
-        for candidate in versions:
-            if version in (candidate.number, candidate.name):
-                return candidate
+        found = [v for v in versions if version in (v.number, v.name)]
+        if len(found) > 1:
+            raise StoreError(
+                f"{listing(shown(v.name) for v in found)} have the same number, "
+                f"{version}. Give the name of the one that is meant, or have "
+                "`CheckpointStore.repair()` move the others out of the way."
+            )
+        if found:
+            return found[0]
         raise self._missing(version, versions)
 
     def _missing(
         self, key: int | str, versions: tuple[Version, ...]
     ) -> VersionNotFoundError:
-        gone = [
-            entry
-            for entry in self.catalog.history()
-            if entry.gone and key in (entry.number, entry.name)
-        ]
+        with self.reading():
+            gone = [
+                entry
+                for entry in self.catalog.history()
+                if entry.gone and key in (entry.number, entry.name)
+            ]
         if gone:
-            what = f"{shown(gone[-1].name)} is gone: {gone[-1].reason}"
+            why = shortened(escaped(gone[-1].reason))
+            what = f"{shown(gone[-1].name)} is gone: {why}"
         elif isinstance(key, int):
             what = f"There is no version number {key}"
         else:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from keras_versioned_ckpt._messages import escaped, rounded_size
+from keras_versioned_ckpt._messages import escaped, rounded_size, shortened
 from keras_versioned_ckpt.records import HistoryEntry, Version
 
+_WIDEST = 1000
 _HEAD = ("number", "name", "epoch", "step", "metrics", "size", "age", "tags")
 
 
@@ -84,7 +85,8 @@ def _or_dash(value: object) -> str:
 
 
 def _aligned(head: list[str], rows: list[list[str]]) -> str:
-    table = [head, *rows]
+    # A cell widens its whole column: one of a megabyte would cost as much in each row.
+    table = [head, *([shortened(cell, _WIDEST) for cell in row] for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]
     rule = "  ".join("-" * width for width in widths)
