@@ -223,9 +223,10 @@ def strangers(layout: Layout) -> Iterator[tuple[Problem, Path]]:
             Problem("ledger", "", f"{layout.ledger} is not a regular file"),
             (layout.ledger),
         )
-    for path in sorted(layout.tags.glob("*")):
-        if _names.why_not_tag(path.name) is None and _atomic.is_stranger(path):
-            yield Problem("tag", path.name, f"{path} is not a regular file"), path
+    names = os.listdir(layout.tags) if _atomic.is_directory(layout.tags) else []
+    for name in sorted(name for name in names if _names.why_not_tag(name) is None):
+        if _atomic.is_stranger(path := layout.tags / name):
+            yield Problem("tag", name, f"{path} is not a regular file"), path
 
 
 def torn_line(layout: Layout) -> Iterator[Problem]:
@@ -252,13 +253,12 @@ def leftovers(layout: Layout) -> Iterator[Problem]:
 
 def claiming(layout: Layout) -> Iterator[str]:
     """Yields the directories that hold a manifest, whatever it says."""
-    for path in layout.root.iterdir():
-        if (
-            _names.why_not(path.name) is None
-            and _atomic.is_directory(path)
-            and os.path.lexists(path / manifests.FILENAME)
-        ):
-            yield path.name
+    with os.scandir(layout.root) as entries:
+        folders = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+    for name in folders:
+        path = layout.root / name / manifests.FILENAME
+        if _names.why_not(name) is None and os.path.lexists(path):
+            yield name
 
 
 def _facts(version: Version) -> Version:

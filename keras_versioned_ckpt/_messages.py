@@ -34,6 +34,8 @@ def listing(items: Iterable[object], limit: int = 8) -> str:
 
 def escaped(text: str) -> str:
     """Returns `text` without quotes, with what does not print as escapes."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

@@ -82,7 +82,7 @@ def _read(path: Path) -> int | None:
         ) from error
     try:
         fields = _strict_json.loads(data, _MAX_BYTES)
-        number = _wire.count(fields["number"])
+        number = _wire.positive(fields["number"])
         # Without the checksum, one flipped bit could be another number. A file that
         # was written by hand, or by an early release, has none.
         return number if fields.get("crc32", _crc32(number)) == _crc32(number) else None

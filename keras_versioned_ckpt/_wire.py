@@ -68,11 +68,11 @@ def version_from_fields(fields: Mapping[str, Any]) -> Version:
             are not known are passed over.
     """
     return Version(
-        number=_field(fields, "number", _positive),
+        number=_field(fields, "number", positive),
         name=_field(fields, "name", _name),
         created=_field(fields, "created", instant_from_text),
         run_id=_field(fields, "run_id", _optional(_text)),
-        parent=_field(fields, "parent", _optional(_positive)),
+        parent=_field(fields, "parent", _optional(positive)),
         epoch=_field(fields, "epoch", _optional(count)),
         step=_field(fields, "step", _optional(count)),
         batch=_field(fields, "batch", _optional(count)),
@@ -117,7 +117,8 @@ def _one_of(*allowed: str) -> Callable[[Any], str]:
     return read
 
 
-def _positive(value: object) -> int:
+def positive(value: object) -> int:
+    """Returns `value` if it is an integer in 1..2**53 and no boolean."""
     if count(value) == 0:
         raise ValueError("it is not 1 or more")
     return count(value)

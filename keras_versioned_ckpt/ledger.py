@@ -104,12 +104,12 @@ def decode(line: bytes) -> Event:
         policy = fields.get("policy")
         if not isinstance(policy, str):
             raise ValueError("the policy of a removal is not a string")
-        return Removed(_wire.count(fields.get("number")), at, reason, policy)
+        return Removed(_wire.positive(fields.get("number")), at, reason, policy)
     if event in ("tag", "untag"):
         tag = fields.get("tag")
         if not isinstance(tag, str) or _names.why_not_tag(tag) is not None:
             # It becomes the name of a file where `repair` puts a lost tag back.
             raise ValueError("a tag is not a string, or cannot be a tag")
-        number = None if event == "untag" else _wire.count(fields.get("number"))
+        number = None if event == "untag" else _wire.positive(fields.get("number"))
         return TagMoved(tag, number, at)
     raise ValueError("a line of the ledger speaks of an event that is not known")
