@@ -5,6 +5,7 @@ package's own for what is read from disk. `CASES` counts what was tried.
 """
 
 import contextlib
+import inspect
 import json
 import shutil
 import string
@@ -43,8 +44,8 @@ VERSIONS = versions([0.5, 0.25, 0.75], tags={1: ("prod",)})
 
 
 def fuzzed(count: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Runs a test on so many inputs, the same ones each time."""
-    return settings(
+    """Runs a test on so many inputs, the same ones each time, and tells how many."""
+    quietly = settings(
         max_examples=count,
         deadline=None,
         derandomize=True,
@@ -52,13 +53,22 @@ def fuzzed(count: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         suppress_health_check=list(HealthCheck),
     )
 
+    def wrap(test: Callable[..., Any]) -> Callable[..., Any]:
+        test = quietly(test)
+        name = test.__name__.removeprefix("test_").replace("_", " ")
 
-@pytest.fixture(autouse=True)
-def told(request: pytest.FixtureRequest, record_property: Any) -> Iterator[None]:
-    """Tells how many inputs a test has tried."""
-    yield
-    name = request.function.__name__.removeprefix("test_").replace("_", " ")
-    record_property("faults", f"fuzzing: {name}: {CASES.get(name, 0)} inputs")
+        def counted(record_property: Any, **fixtures: Any) -> None:
+            test(**fixtures)
+            record_property("faults", f"fuzzing: {name}: {CASES[name]} inputs")
+
+        own = inspect.signature(test)
+        first = inspect.signature(counted).parameters["record_property"]
+        parameters = [*own.parameters.values(), first]
+        counted.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        counted.__name__, counted.__doc__ = test.__name__, test.__doc__
+        return counted
+
+    return wrap
 
 
 def tried(name: str) -> None:
@@ -153,7 +163,7 @@ def test_fields_of_a_manifest(sound: Path, data: st.DataObject) -> None:
     assert escaped(said) == said
 
 
-@fuzzed(1500)
+@fuzzed(1000)
 @given(data=st.data())
 def test_bytes_of_a_manifest(sound: Path, data: st.DataObject) -> None:
     """A manifest of any bytes is none, or a manifest."""
@@ -205,7 +215,7 @@ def test_lines_of_a_ledger(sound: Path, data: st.DataObject) -> None:
     assert repr(ledger.decode(ledger.encode(event))) == repr(event)
 
 
-@fuzzed(1000)
+@fuzzed(700)
 @given(data=st.data())
 def test_bytes_of_an_index(data: st.DataObject) -> None:
     """With a right checksum, too."""
@@ -447,7 +457,7 @@ def test_messages(text: str) -> None:
     assert escaped(text).isprintable()
 
 
-@fuzzed(250)
+@fuzzed(120)
 @given(data=st.data())
 def test_bytes_of_a_store(
     sound: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
