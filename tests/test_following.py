@@ -1,11 +1,12 @@
 """The ledger, read as it grows."""
 
 import os
+import zlib
 
 import pytest
 
-from keras_versioned_ckpt import ledger
-from keras_versioned_ckpt._following import Following
+from keras_versioned_ckpt import _following, ledger
+from keras_versioned_ckpt._following import Following, NotALedgerError
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt.errors import UnsafeVersionError
 from tests.factories import START, versions
@@ -96,6 +97,46 @@ def test_a_ledger_that_is_another_one_is_read_from_its_beginning(layout, how):
     assert sorted(following.live) == ([] if how == "gone" else ["version_3"])
     assert following.tagged == {}
     assert following.touched >= {"version_1", "version_2"}
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (bytes(ledger.MAX_LINE_BYTES + 1), "a line is longer than"),
+        (b"x\n" * 20_000, "lines cannot be read"),
+        (b"\n" * 20_000 + bytes(9), "lines cannot be read"),
+    ],
+)
+def test_what_can_be_no_ledger_is_refused(layout, data, why):
+    """As often as it is asked for, until another one is there."""
+    layout.ledger.write_bytes(data)
+    following = Following(layout)
+    for _ in range(3):
+        with pytest.raises(NotALedgerError, match=f"{why}.*repair"):
+            following.read()
+    layout.ledger.unlink()
+    write(layout, ONE)
+    assert following.read()
+    assert sorted(following.committed) == [1]
+
+
+def test_a_ledger_that_would_not_fit_into_memory_is_refused_by_its_length(layout):
+    """Nothing of it is read."""
+    layout.ledger.touch()
+    os.truncate(layout.ledger, ledger.MAX_BYTES + 1)
+    with pytest.raises(NotALedgerError, match="bytes long"):
+        Following(layout).read()
+
+
+def test_lines_are_read_across_the_pieces(layout, monkeypatch):
+    """Wherever one piece ends."""
+    monkeypatch.setattr(_following, "_CHUNK", 100)
+    write(layout, ONE, TWO, ledger.TagMoved("prod", 1, START), THREE)
+    following = Following(layout)
+    assert following.read()
+    assert sorted(following.live) == ["version_1", "version_2", "version_3"]
+    assert following.offset == layout.ledger.stat().st_size
+    assert following.crc32 == zlib.crc32(layout.ledger.read_bytes())
 
 
 def test_only_a_file_is_a_ledger(layout):

@@ -203,6 +203,18 @@ def test_a_relative_path_may_be_listed(path):
     [
         *("", "/a", "a//b", "a/", ".", "..", "../a", "a/../b", "a/./b", "./a"),
         *("a\\b", "a\0b", "a\nb", "a\x7fb", "x" * 256, "a/" + "x" * 256),
+        *(
+            "C:/x",
+            "a:b",
+            "a.",
+            "a ",
+            "a./b",
+            "con",
+            "a/NUL.txt",
+            "a\u202eb",
+            "a\u2028b",
+        ),
+        *("/".join("x" * 33), "/".join(["x" * 99] * 11)),
         *("manifest.json", "Manifest.JSON", 3, None),
     ],
 )

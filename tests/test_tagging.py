@@ -1,9 +1,11 @@
 """Tags: put on, taken off, moved, and read although damaged."""
 
+import json
 import os
 
 import pytest
 
+from keras_versioned_ckpt import _tags
 from keras_versioned_ckpt.errors import (
     StoreError,
     VersionNotFoundError,
@@ -116,3 +118,38 @@ def test_a_tag_that_nobody_remembers_stops_everything(directory):
         store.prune(KEEP_ONE)
     (directory / ".versions" / "tags" / "prod").unlink()
     assert found(store) == [1, 2]
+
+
+def test_tags_that_differ_in_case_alone_are_refused(directory):
+    """Where case does not count, their files would be one."""
+    store = new_store(directory, 0.5, 0.4)
+    store.tag(1, "prod")
+    with pytest.raises(StoreError, match="'PROD' cannot be a tag beside 'prod'"):
+        store.tag(2, "PROD")
+    assert [version.tags for version in store] == [("prod",), ()]
+
+
+def test_a_tag_too_many_is_refused(directory, monkeypatch):
+    """One that is there can still be moved."""
+    monkeypatch.setattr(_tags, "MOST", 1)
+    store = new_store(directory, 0.5, 0.4)
+    store.tag(1, "prod")
+    with pytest.raises(StoreError, match="a tag too many"):
+        store.tag(2, "test")
+    store.tag(2, "prod")
+    assert [version.tags for version in store] == [(), ("prod",)]
+
+
+@pytest.mark.parametrize("tag", ["../../../precious", "/etc/precious", "latest"])
+def test_a_tag_that_is_none_is_nothing_to_be_put_back(directory, tmp_path, tag):
+    """A line that speaks of a path would have repair write outside of the store."""
+    store = new_store(directory, 0.5)
+    (tmp_path / "precious").write_bytes(b"mine")
+    at = "2026-11-20T18:00:00.000000Z"
+    line = json.dumps({"event": "tag", "tag": tag, "number": 1, "at": at})
+    with open(directory / ".versions" / "ledger.jsonl", "a") as file:
+        file.write(line + "\n")
+    (problem,) = store.repair().problems
+    assert problem.what == "1 line(s) cannot be read"
+    assert (tmp_path / "precious").read_bytes() == b"mine"
+    assert store.verify().ok
