@@ -35,8 +35,15 @@ class NotRegularError(OSError):
 
 
 @contextlib.contextmanager
-def open_regular(path: Path, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
+def open_regular(
+    path: Path, flags: int = os.O_RDONLY, at: int | None = None
+) -> Iterator[BinaryIO]:
     """Opens an existing regular file without following a link.
+
+    Args:
+        path: The file.
+        flags: How to open it.
+        at: The descriptor of the directory that `path` begins in, if not the current.
 
     Raises:
         NotRegularError: If something else stands there.
@@ -44,10 +51,10 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
     """
     # Looked at before it is opened, for the opening of a device may do something, and
     # again when it is open, for it may be another by then.
-    if not stat.S_ISREG(os.lstat(path).st_mode):
+    if not stat.S_ISREG(os.stat(path, dir_fd=at, follow_symlinks=False).st_mode):
         raise NotRegularError(errno.EINVAL, "not a regular file", str(path))
     try:
-        fd = os.open(path, flags | _NOFOLLOW | _NONBLOCK | _BINARY)
+        fd = os.open(path, flags | _NOFOLLOW | _NONBLOCK | _BINARY, dir_fd=at)
     except OSError as error:
         # ELOOP is O_NOFOLLOW's answer to a link; ENXIO that of a pipe opened
         # for writing, or of a socket.
@@ -67,9 +74,9 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
         yield file
 
 
-def read_bytes(path: Path, max_bytes: int) -> bytes:
+def read_bytes(path: Path, max_bytes: int, at: int | None = None) -> bytes:
     """Reads a regular file whole, but never more than `max_bytes + 1` bytes of it."""
-    with open_regular(path) as file:
+    with open_regular(path, at=at) as file:
         parts = []
         left = max_bytes + 1
         while left > 0 and (part := file.read(min(left, _CHUNK))):

@@ -11,7 +11,7 @@ models, and what the caller has registered or given. Nothing is imported for it.
 It is parsed as Keras parses it, by the same parser, so that both see the same.
 """
 
-import importlib
+import functools
 import json
 import re
 import sys
@@ -268,12 +268,12 @@ _SPECIAL: dict[str, Callable[[dict[str, Any], bool], None]] = {
 
 def _symbol(name: str) -> Any:
     """Returns what Keras knows under a public name, which is not always its place."""
-    try:
-        return importlib.import_module("keras.src.api_export").get_symbol_from_name(
-            name
-        )
-    except (ImportError, AttributeError):
-        return None  # a Keras of another inside; then the place must do
+    package, *parts = name.split(".")
+    return functools.reduce(_part, parts, keras if package == "keras" else None)
+
+
+def _part(whole: Any, name: str) -> Any:
+    return getattr(whole, name, None)
 
 
 def _is_made_of_config(found: Any) -> bool:

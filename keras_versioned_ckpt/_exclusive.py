@@ -17,7 +17,7 @@ import stat
 import zlib
 from pathlib import Path
 
-_HOLDER = re.compile(r"([0-9a-f]{8})\.([0-9]+)\.([0-9]+)\.[0-9a-f]{32}", re.ASCII)
+_HOLDER = re.compile(r"([0-9a-f]{8})\.([0-9]{1,9})\.([0-9]{1,20})\.[0-9a-f]{32}")
 # What `rename` says where a directory that is not empty is in the way.
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 # When a process began that is alive, and hides that.
@@ -104,7 +104,8 @@ def holders(path: Path) -> list[str]:
         return []
     alive = [name for name in found if _may_be_alive(name)]
     for name in set(found) - set(alive):
-        with contextlib.suppress(FileNotFoundError):
+        # Anything but an empty directory was put there by somebody else.
+        with contextlib.suppress(OSError):
             (place(path) / name).rmdir()
     return alive
 

@@ -6,20 +6,15 @@ files are not exactly those is left where it is.
 
 import contextlib
 import dataclasses
-import os
-import stat
 import uuid
-from pathlib import Path
+from collections.abc import Callable
 
-from keras_versioned_ckpt import _atomic, _integrity
+from keras_versioned_ckpt import _atomic, _directory, _integrity
 from keras_versioned_ckpt import manifest as manifests
+from keras_versioned_ckpt._directory import HeldDirectory
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import listing, shown
-from keras_versioned_ckpt.errors import (
-    CheckpointError,
-    CorruptVersionError,
-    UnsafeVersionError,
-)
+from keras_versioned_ckpt.errors import CheckpointError, CorruptVersionError
 from keras_versioned_ckpt.manifest import FILENAME
 from keras_versioned_ckpt.records import Version
 
@@ -76,51 +71,59 @@ def empty_trash(layout: Layout, store_id: str) -> dict[str, str]:
         The names of what could not be deleted, each with why.
     """
     left = {}
-    for name in sorted(os.listdir(layout.trash)):
-        try:
-            _delete(layout.trash / name, store_id)
-        except FileNotFoundError:
-            continue  # another process was faster
-        except (OSError, CheckpointError) as error:
-            left[name] = str(error)
+    with _directory.hold(layout.trash) as trash:
+        for name in sorted(trash.names()):
+            try:
+                _delete(trash, name, store_id)
+            except FileNotFoundError:
+                continue  # another process was faster
+            except NotADirectoryError:
+                # Not through a link: what is behind it may be a version that is there.
+                left[name] = "it is not a directory"
+            except (OSError, CheckpointError) as error:
+                left[name] = str(error)
     return left
 
 
-def _delete(directory: Path, store_id: str) -> None:
-    if not stat.S_ISDIR(directory.lstat().st_mode):
-        # Not through a link: what is behind it may be a version that is there.
-        raise UnsafeVersionError("it is not a directory")
-    if not os.path.lexists(directory / FILENAME):
+def _delete(trash: HeldDirectory, name: str, store_id: str) -> None:
+    with trash.inside(name) as directory:
         # The manifest goes last: without it, only an empty directory is ours.
-        directory.rmdir()
-        return
-    data = _atomic.read_bytes(directory / FILENAME, manifests.MAX_BYTES)
+        if directory.has(FILENAME):
+            _delete_files(directory, store_id)
+    trash.rmdir(name)
+
+
+def _delete_files(directory: HeldDirectory, store_id: str) -> None:
+    data = directory.read(FILENAME, manifests.MAX_BYTES)
     manifest = manifests.decode(data)
     if manifest.store_id != store_id:
         raise CorruptVersionError("its manifest is of another store")
     for path in manifest.files:
-        _unlink(directory, path.split("/"))
+        _in_folder(directory, path, HeldDirectory.unlink)
     parents = manifests.folders_of(manifest.files) | _integrity.EMPTY_DIRECTORIES
-    for parent in sorted(parents, key=lambda path: path.count("/"), reverse=True):
-        if _atomic.is_directory(directory / parent):
-            with contextlib.suppress(FileNotFoundError):
-                (directory / parent).rmdir()
-    if others := set(os.listdir(directory)) - {FILENAME}:
+    for path in sorted(parents, key=lambda path: path.count("/"), reverse=True):
+        _in_folder(directory, path, HeldDirectory.rmdir)
+    if others := set(directory.names()) - {FILENAME}:
         # The manifest stays with them: it says what the rest once was.
         raise CorruptVersionError(
             "it holds what its manifest does not list: "
             f"{listing(shown(name) for name in sorted(others))}"
         )
-    (directory / FILENAME).unlink()
-    directory.rmdir()
+    directory.unlink(FILENAME)
 
 
-def _unlink(directory: Path, parts: list[str]) -> None:
-    """Unlinks one file, refusing to pass through a link on the way to it."""
-    path = directory
-    for part in parts[:-1]:
-        path = path / part
-        if not _atomic.is_directory(path):
-            return
-    with contextlib.suppress(FileNotFoundError):
-        (path / parts[-1]).unlink()
+def _in_folder(
+    directory: HeldDirectory, path: str, act: Callable[[HeldDirectory, str], None]
+) -> None:
+    """Does something in the folder that a path ends in, with the name there.
+
+    What is not there, or is no directory, is passed over.
+    """
+    *parts, name = path.split("/")
+    with (
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+        contextlib.ExitStack() as stack,
+    ):
+        for part in parts:
+            directory = stack.enter_context(directory.inside(part))
+        act(directory, name)

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_versioned_ckpt import _index, _tags
+from keras_versioned_ckpt import _exclusive, _index, _tags
 from tests.stores import new_store, save
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066\x85\r\x08"
@@ -918,6 +918,52 @@ def link_at_lock_in_staging(scene: Scene) -> None:
     """Puts a link in the place of the lock of what is staged."""
     lock = scene.room / "staging" / f"{TOKEN}.lock"
     lock.symlink_to(scene.foreign / "precious")
+
+
+def _holder(process: int) -> str:
+    """Returns the name of one who held the lock, on this machine."""
+    return f"{_exclusive._machine()}.{process}.0.{TOKEN}"
+
+
+@family(
+    None,
+    elsewhere=f"00000000.1.1.{TOKEN}",
+    nobody="whoever",
+    escapes=ESCAPES,
+    dead=_holder(2**22 + 1),
+    dead_huge=_holder(10**30),
+)
+def lock_that_is_held(scene: Scene, case: str) -> None:
+    """Has the lock held, for file systems without locks, by somebody."""
+    (scene.room / "lock.held" / case).mkdir(parents=True)
+
+
+@family(None, file="file", full="full", link="link", all="all", place="place")
+def lock_that_is_no_lock(scene: Scene, case: str) -> None:
+    """Puts something else in the place of a holder, or of what they stand in."""
+    held = scene.room / "lock.held"
+    if case == "all":
+        held.symlink_to(scene.foreign)
+        return
+    if case == "place":
+        held.write_bytes(b"")
+        return
+    held.mkdir()
+    path = held / _holder(2**22 + 1)
+    if case == "file":
+        path.write_bytes(b"")
+    elif case == "link":
+        path.symlink_to(scene.foreign)
+    else:
+        (path / "precious").mkdir(parents=True)
+
+
+@kind(None)
+def many_holders_of_the_lock(scene: Scene) -> None:
+    """Has the lock held by a hundred thousand."""
+    (scene.room / "lock.held").mkdir()
+    for number in range(MANY):
+        (scene.room / "lock.held" / f"{number}").mkdir()
 
 
 @kind("not deleted to the end")
