@@ -2,11 +2,12 @@
 
 `config.json` tells Keras which classes to make a model of, which functions to give
 them, and with which numbers. Keras's safe mode refuses code in it. Again and again,
-though, a description was found that made Keras run, fetch or read something by naming
-what is no layer at all (CVE-2025-1550, -8747, -9906, -12058, CVE-2026-1462, -12481);
-each was then refused by name, in releases after those that this package supports. This
-check turns it around: what a description may name is what Keras has loaded as a part of
-models, and what the caller has registered or given. Nothing is imported for it.
+though, a description was found that made Keras run, fetch, read or write something by
+naming what is no layer at all (CVE-2025-1550, -8747, -9906, -12058, CVE-2026-1462,
+-12479, -12481); each was then refused by name, in later releases than this package
+supports. This check turns it around: what a description may name is what Keras has
+loaded as a part of models, and what the caller has registered or given. Nothing is
+imported for it.
 
 It is parsed as Keras parses it, by the same parser, so that both see the same.
 """
@@ -127,6 +128,7 @@ class _Named:
     def check(self, *, safe_mode: bool) -> None:
         """Raises `UnsafeVersionError` where it should not be made."""
         self._check_calls()
+        self._check_own_name()
         if not isinstance(self._name, str):
             return  # Keras makes nothing of it, or raises
         if special := _SPECIAL.get(self._name):
@@ -226,6 +228,17 @@ class _Named:
                     raise UnsafeVersionError(
                         f"{self} wants {name}={value}, which is more than {most}"
                     )
+
+    def _check_own_name(self) -> None:
+        """Raises if a layer's files would lie elsewhere than in the model's.
+
+        Keras makes a path of its name (CVE-2026-12479).
+        """
+        name = self._config.get("name") if isinstance(self._config, dict) else None
+        if isinstance(name, str) and (
+            "\\" in name or not {".", ".."}.isdisjoint(name.split("/"))
+        ):
+            raise UnsafeVersionError(f"{shown(name)} is a path, and no name")
 
     def _check_calls(self) -> None:
         """Raises if a layer is called on nothing that is a part of the model.

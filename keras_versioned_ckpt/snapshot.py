@@ -25,7 +25,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_versioned_ckpt import _hdf5_index, _hdf5_layout, _host
+from keras_versioned_ckpt import _hdf5_index, _hdf5_layout, _host, manifest
 from keras_versioned_ckpt.errors import CheckpointWarning
 from keras_versioned_ckpt.records import FrozenMapping
 
@@ -280,7 +280,11 @@ class _Assets(_AssetsStore):
         self._directory: tempfile.TemporaryDirectory[str] | None = None
 
     def make(self, path: str) -> str:
-        """Makes the directory that a layer writes its files into."""
+        """Makes the directory that a layer writes its files into.
+
+        Keras makes the path of the names of layers, be they what they may.
+        """
+        manifest.check_path(path)
         if self._directory is None:
             self._directory = tempfile.TemporaryDirectory()
         made = Path(self._directory.name, path)

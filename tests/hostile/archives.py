@@ -1,13 +1,16 @@
 """Zip files that are not what they look like."""
 
 import io
+import json
 import struct
 import warnings
 import zipfile
 import zlib
 from typing import Any
 
-from tests.hostile.forging import Honest, zipped
+import h5py
+
+from tests.hostile.forging import Honest, lambda_layer, zipped
 from tests.hostile.kinds import damaged, unsafe
 
 END, ENTRY, LOCAL = b"PK\x05\x06", b"PK\x01\x02", b"PK\x03\x04"
@@ -412,3 +415,16 @@ def cut_short(honest: Honest) -> bytes:
 def a_pickle(honest: Honest) -> bytes:
     """A pickle that touches the marker, under the name of a model."""
     return b"cos\nsystem\n(S'touch %s'\ntR." % str(honest.marker).encode()
+
+
+@damaged
+def old_format_with_code(honest: Honest) -> bytes:
+    """A model in Keras's old format, for which it has no safe mode (CVE-2025-9905)."""
+    config = honest.config()
+    code = {"class_name": "__lambda__", "config": {"code": "4wAAAAA="}}
+    config["config"]["layers"].insert(1, lambda_layer(code))
+    file = io.BytesIO()
+    with h5py.File(file, "w") as h5:
+        h5.attrs["model_config"] = json.dumps(config)
+        h5.create_group("model_weights")
+    return file.getvalue()

@@ -15,7 +15,7 @@ def named(module: str | None, name: str, **config: Any) -> dict[str, Any]:
 
 @unsafe
 def python_lambda(honest: Honest) -> bytes:
-    """A layer with the code of a Python lambda (CVE-2024-3660)."""
+    """A layer with the code of a Python lambda (CVE-2024-3660, CVE-2026-12481)."""
     code = {"code": "4wAAAAA=", "defaults": None, "closure": None}
     return honest.with_layer(lambda_layer({"class_name": "__lambda__", "config": code}))
 
@@ -221,6 +221,19 @@ def vocabulary_on_the_net(honest: Honest) -> bytes:
 def vocabulary_of_numbers(honest: Honest) -> bytes:
     """The same of numbers."""
     return honest.with_layer(layer("IntegerLookup", vocabulary="/etc/passwd"))
+
+
+@unsafe
+def name_that_climbs(honest: Honest) -> bytes:
+    """A layer whose files would lie outside of the model's (CVE-2026-12479)."""
+    climbing = "..\\..\\..\\..\\work"
+    return honest.with_layer(layer("StringLookup", vocabulary=["a"], name=climbing))
+
+
+@unsafe
+def name_above(honest: Honest) -> bytes:
+    """A layer whose files would lie in the directory above."""
+    return honest.with_layer(layer("StringLookup", vocabulary=["a"], name=".."))
 
 
 @unsafe

@@ -79,7 +79,7 @@ def lambda_layer(function: Any, **arguments: Any) -> dict[str, Any]:
     return layer("Lambda", function=function, arguments=arguments)
 
 
-def layer(name: str, **config: Any) -> dict[str, Any]:
+def layer(name: str, /, **config: Any) -> dict[str, Any]:
     """Returns the description of a layer of Keras."""
     return {
         "module": "keras.layers",

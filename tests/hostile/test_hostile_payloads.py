@@ -1,5 +1,6 @@
 """A payload from a stranger gets a clear error, and nothing else happens."""
 
+import inspect
 import json
 import os
 import re
@@ -13,8 +14,15 @@ from typing import Any
 import keras
 import pytest
 
-from keras_versioned_ckpt import CheckpointWarning, load_latest
+from keras_versioned_ckpt import (
+    CheckpointWarning,
+    SaveError,
+    load_latest,
+    save_version,
+    snapshot,
+)
 from tests.hostile.forging import PAYLOADS, Honest, forge
+from tests.hostile.kinds import Kind
 from tests.hostile.payloads import KINDS, MODULES
 from tests.hostile.worker import WAYS
 from tests.stores import ROOT
@@ -161,6 +169,38 @@ def test_how_many_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(functions) >= 100
     with capsys.disabled():
         print(f"\n{len(functions)} hostile payloads, {len(KINDS)} files")
+
+
+ADVISORIES = [
+    *("2024-3660", "2025-1550", "2025-8747", "2025-9905", "2025-9906", "2025-12058"),
+    *("2026-0897", "2026-1462", "2026-1669", "2026-12479", "2026-12481"),
+]
+
+
+@pytest.mark.parametrize("number", ADVISORIES)
+def test_every_advisory_has_its_payload(number: str) -> None:
+    """Each says in its docstring which one it is."""
+    assert [kind for kind in KINDS.values() if f"CVE-{number}" in about(kind)]
+
+
+def about(kind: Kind) -> str:
+    """Returns what a kind says of itself."""
+    wrapped = inspect.getclosurevars(kind.make).nonlocals.get("make", kind.make)
+    return str(wrapped.__doc__)
+
+
+@pytest.mark.parametrize("name", ["..", "..\\..\\outside", "/outside", "../outside"])
+def test_no_layer_writes_outside_when_it_is_saved(tmp_path: Path, name: str) -> None:
+    """Keras makes a path of where it is, which may have come from anywhere."""
+    model = keras.Sequential([keras.Input((1,), dtype="string")])
+    lookup = keras.layers.StringLookup()
+    lookup.adapt(["a"])
+    setattr(model, name, lookup)
+    with pytest.raises(ValueError, match="a part of a file's path|an empty one"):
+        snapshot.take(model, "keras")
+    with pytest.raises(SaveError, match="ValueError"):
+        save_version(model, tmp_path / "store")
+    assert not [path for path in tmp_path.rglob("*") if "outside" in path.name]
 
 
 @pytest.mark.parametrize("name", ["traversal", "loop.keras", "wrong_checksum"])

@@ -81,7 +81,7 @@ def array_twice(honest: Honest) -> bytes:
 
 @unsafe
 def virtual(honest: Honest) -> bytes:
-    """An array that is put together from other files."""
+    """An array that is put together from other files (CVE-2026-1669)."""
 
     def change(group: Any) -> None:
         layout = h5py.VirtualLayout((4, 3), "float32")
@@ -108,7 +108,7 @@ def virtual_without_end(honest: Honest) -> bytes:
 
 @unsafe
 def external_storage(honest: Honest) -> bytes:
-    """An array whose bytes are those of another file."""
+    """An array whose bytes are those of another file (CVE-2026-1669)."""
 
     def change(group: Any) -> None:
         del group["0"]
@@ -121,7 +121,7 @@ def external_storage(honest: Honest) -> bytes:
 
 @unsafe
 def never_written(honest: Honest) -> bytes:
-    """An array of half a terabyte without a byte."""
+    """An array of half a terabyte without a byte (CVE-2026-0897)."""
 
     def change(group: Any) -> None:
         del group["0"]
