@@ -135,7 +135,13 @@ if TYPE_CHECKING:
         EverySteps as EverySteps,
     )
     from keras_versioned_ckpt.triggers import (
+        OnException as OnException,
+    )
+    from keras_versioned_ckpt.triggers import (
         OnImprovement as OnImprovement,
+    )
+    from keras_versioned_ckpt.triggers import (
+        OnSignal as OnSignal,
     )
     from keras_versioned_ckpt.triggers import (
         OnTrainEnd as OnTrainEnd,
@@ -190,7 +196,9 @@ _HOMES = {
         "EveryEpochs",
         "EveryInterval",
         "EverySteps",
+        "OnException",
         "OnImprovement",
+        "OnSignal",
         "OnTrainEnd",
     ),
 }

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-Event = Literal["batch_end", "epoch_end", "train_end"]
+Event = Literal["batch_end", "epoch_end", "train_end", "signal", "exception"]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -193,7 +193,8 @@ class Moment:
     """What is known at a moment when a save is possible; what a trigger decides from.
 
     Args:
-        event: `"batch_end"`, `"epoch_end"` or `"train_end"`.
+        event: `"batch_end"`, `"epoch_end"` or `"train_end"`; `"signal"` or
+            `"exception"` where training is about to end before its time.
         epoch: Completed epochs, counted from 1; 0 during the first epoch.
         step: Optimizer updates so far.
         previous_step: The same at the moment before this one, or where training
@@ -207,6 +208,7 @@ class Moment:
             running means of training metrics, which decide nothing.
         best: For each `(monitor, mode)` that the trigger asks for, the best
             value that the store holds; a pair that is absent has none yet.
+        signal: At the event `"signal"`, the number of the signal that came.
     """
 
     event: Event
@@ -222,3 +224,4 @@ class Moment:
     best: Mapping[tuple[str, str], float] = dataclasses.field(
         default_factory=FrozenMapping, hash=False
     )
+    signal: int | None = None

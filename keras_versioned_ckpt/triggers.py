@@ -11,6 +11,8 @@ moment               rules that can fire
 end of a batch       `EverySteps`, `EveryBatches`, `EveryInterval`
 end of an epoch      `EveryEpochs`, `OnImprovement`, `EveryInterval`
 end of training      `OnTrainEnd`
+a signal came        `OnSignal`
+an exception         `OnException`
 ===================  =======================================================
 
 `a | b` fires when any of its rules does, `a & b` when all of them do at the
@@ -29,16 +31,30 @@ but not until five minutes have passed since the last save.
 import abc
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable
+import signal
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from keras_versioned_ckpt._algebra import Composable, Composite
 from keras_versioned_ckpt._ranking import MODES, improves, is_score
-from keras_versioned_ckpt.records import Event, Moment
+from keras_versioned_ckpt.records import Event, FrozenMapping, Moment
 
 BATCH_END: frozenset[Event] = frozenset({"batch_end"})
 EPOCH_END: frozenset[Event] = frozenset({"epoch_end"})
 TRAIN_END: frozenset[Event] = frozenset({"train_end"})
+SIGNAL: frozenset[Event] = frozenset({"signal"})
+EXCEPTION: frozenset[Event] = frozenset({"exception"})
+
+# No program can handle the first two. The others say that this one is broken: Python
+# would come to its own handler only after the instruction that fails for ever.
+_NOT_HANDLED = frozenset(
+    getattr(signal, name)
+    for name in (
+        *("SIGKILL", "SIGSTOP"),
+        *("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS"),
+    )
+    if hasattr(signal, name)
+)
 
 
 class Trigger(Composable, abc.ABC):
@@ -81,6 +97,16 @@ class Trigger(Composable, abc.ABC):
         Known of a resolved trigger only; `ValueError` of another.
         """
         return frozenset()
+
+    @property
+    def signals(self) -> Mapping[int, float | None]:
+        """The number of each signal at which it can fire, and its seconds of grace."""
+        return FrozenMapping()
+
+    @property
+    def catches_exceptions(self) -> bool:
+        """Whether it can fire at an exception that is about to end training."""
+        return "exception" in self.events
 
     def resolved(self, monitor: str, mode_of: Callable[[str], str]) -> "Trigger":
         """Fills in the monitor and mode of the rules that name none.
@@ -132,6 +158,12 @@ class AnyTrigger(_Joined):
         """The events of all its rules."""
         return frozenset().union(*(rule.events for rule in self.rules))
 
+    @property
+    def signals(self) -> Mapping[int, float | None]:
+        """The signals of all its rules; of several times of grace the shortest."""
+        numbers = {number for rule in self.rules for number in rule.signals}
+        return _shortest_grace(numbers, self.rules)
+
     def fired(self, moment: Moment) -> tuple[str, ...]:
         """Returns every rule that fired, in the order in which they are written."""
         return _without_repeats(rule.fired(moment) for rule in self.rules)
@@ -155,7 +187,15 @@ class AllTriggers(_Joined):
     @property
     def events(self) -> frozenset[Event]:
         """The events that all its rules share."""
-        return frozenset.intersection(*(rule.events for rule in self.rules))
+        shared = frozenset.intersection(*(rule.events for rule in self.rules))
+        # Two that wait for different signals never meet either.
+        return shared if self.signals else shared - SIGNAL
+
+    @property
+    def signals(self) -> Mapping[int, float | None]:
+        """The signals that all its rules share, with the shortest time of grace."""
+        numbers = set.intersection(*(set(rule.signals) for rule in self.rules))
+        return _shortest_grace(numbers, self.rules)
 
     def fired(self, moment: Moment) -> tuple[str, ...]:
         """Returns what all its rules answered, or nothing if one did not fire."""
@@ -471,6 +511,93 @@ class OnTrainEnd(_Rule):
         return moment.steps_since_save != 0
 
 
+@dataclasses.dataclass(frozen=True, repr=False, init=False)
+class OnSignal(_Rule):
+    """Fires at the first end of a batch after a signal; then training ends.
+
+    So that a machine that is taken away costs no work. The signal then has the effect
+    that it would have had without the rule; a second one has it at once. Nothing is
+    saved where the last save holds that very state. Signals reach Python in the main
+    thread only: that is where `fit` has to run.
+
+    Args:
+        *signals: `signal.SIGTERM`, its number or `"SIGTERM"`; one or more.
+        grace_seconds: How long after the signal the process must be gone, saved or
+            not, in seconds. Defaults to `None`, no limit.
+
+    Raises:
+        TypeError: If `signals` is empty or one is neither a number nor a name, or
+            `grace_seconds` is not a number.
+        ValueError: If a signal does not exist or cannot be handled, or
+            `grace_seconds` is not positive or not finite.
+
+    Example:
+
+    >>> from signal import SIGTERM
+    >>> from keras_versioned_ckpt import EveryEpochs, OnSignal
+    >>> EveryEpochs() | OnSignal(SIGTERM, grace_seconds=25)
+    EveryEpochs() | OnSignal('SIGTERM', grace_seconds=25)
+    """
+
+    numbers: tuple[int, ...]
+    grace_seconds: float | None
+
+    events = SIGNAL
+
+    def __init__(self, *signals: int | str, grace_seconds: float | None = None) -> None:
+        if not signals:
+            raise TypeError(
+                "`signals` must be one signal or more. Received: signals=(). "
+                "Pass for example `OnSignal(signal.SIGTERM)`."
+            )
+        if grace_seconds is not None:
+            _check_amount("grace_seconds", grace_seconds)
+            if grace_seconds == 0:
+                raise ValueError(
+                    "`grace_seconds` must be positive, or `None` for no limit. "
+                    f"Received: grace_seconds={grace_seconds!r}"
+                )
+        numbers = tuple(sorted({_signal_number(value) for value in signals}))
+        object.__setattr__(self, "numbers", numbers)
+        object.__setattr__(self, "grace_seconds", grace_seconds)
+
+    def __repr__(self) -> str:
+        """Returns the call that makes it, by names: numbers differ by platform."""
+        written = [repr(_signal_name(number)) for number in self.numbers]
+        if self.grace_seconds is not None:
+            written.append(f"grace_seconds={self.grace_seconds!r}")
+        return f"OnSignal({', '.join(written)})"
+
+    @property
+    def signals(self) -> Mapping[int, float | None]:
+        """Each of its signals, and `grace_seconds`."""
+        return FrozenMapping(dict.fromkeys(self.numbers, self.grace_seconds))
+
+    def _due(self, moment: Moment) -> bool:
+        return moment.signal in self.numbers and moment.steps_since_save != 0
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class OnException(_Rule):
+    """Fires when an exception is about to end training; it goes on its way after that.
+
+    Ctrl-C, which is `KeyboardInterrupt`, is one too. Nothing is saved where the last
+    save holds that very state.
+
+    Example:
+
+    >>> from keras_versioned_ckpt import OnException
+    >>> from keras_versioned_ckpt.records import Moment
+    >>> OnException().fired(Moment(event="exception", epoch=3, steps_since_save=20))
+    ('OnException()',)
+    """
+
+    events = EXCEPTION
+
+    def _due(self, moment: Moment) -> bool:
+        return moment.steps_since_save != 0
+
+
 def as_trigger(save_freq: Any) -> Trigger:
     """Reads the `save_freq` of a callback as a trigger.
 
@@ -522,6 +649,41 @@ def _check_can_fire(trigger: Trigger) -> None:
 
 def _without_repeats(answers: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(itertools.chain.from_iterable(answers)))
+
+
+def _shortest_grace(
+    numbers: Iterable[int], rules: Iterable[Trigger]
+) -> Mapping[int, float | None]:
+    """Returns each of `numbers` with the shortest grace that a rule gives it."""
+    graces: dict[int, float | None] = {}
+    for number in sorted(numbers):
+        given = [rule.signals.get(number) for rule in rules]
+        limits = [grace for grace in given if grace is not None]
+        graces[number] = min(limits, default=None)
+    return FrozenMapping(graces)
+
+
+def _signal_number(value: object) -> int:
+    """Returns the number of a signal that is given by number or name."""
+    message = (
+        "`signals` must be signals that a program can handle, such as "
+        f"`signal.SIGTERM`. Received: signals={value!r}"
+    )
+    if isinstance(value, str):
+        value = signal.Signals.__members__.get(value, 0)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(message)
+    if value not in signal.valid_signals() or value in _NOT_HANDLED:
+        raise ValueError(message)
+    return int(value)
+
+
+def _signal_name(number: int) -> str | int:
+    """Returns the name of a signal, or its number: some on Linux have no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return number
 
 
 def _check_count(name: str, value: object, least: int) -> None:

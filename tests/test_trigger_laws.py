@@ -1,18 +1,22 @@
 """The laws of `|` and `&` over triggers, with random triggers and moments."""
 
 import math
+from signal import SIGINT, SIGTERM
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_versioned_ckpt import triggers
-from keras_versioned_ckpt.records import Moment
+from keras_versioned_ckpt.records import Event, Moment
 from keras_versioned_ckpt.triggers import (
     EveryBatches,
     EveryEpochs,
     EveryInterval,
     EverySteps,
+    OnException,
     OnImprovement,
+    OnSignal,
     OnTrainEnd,
     Trigger,
 )
@@ -38,6 +42,12 @@ rules = st.one_of(
         st.sampled_from([0.0, 0.5]),
     ),
     st.just(OnTrainEnd()),
+    st.just(OnException()),
+    st.builds(
+        lambda signals, grace: OnSignal(*signals, grace_seconds=grace),
+        st.lists(st.sampled_from([SIGTERM, SIGINT]), min_size=1),
+        st.sampled_from([None, 0.5, 30]),
+    ),
 )
 any_trigger = st.recursive(
     rules,
@@ -51,7 +61,7 @@ some_moment = st.builds(
     lambda previous_step, passed, **facts: Moment(
         previous_step=previous_step, step=previous_step + passed, **facts
     ),
-    event=st.sampled_from(["batch_end", "epoch_end", "train_end"]),
+    event=st.sampled_from(get_args(Event)),
     epoch=st.integers(min_value=1, max_value=20),
     previous_step=st.integers(min_value=0, max_value=20),
     passed=st.integers(min_value=0, max_value=5),
@@ -62,6 +72,7 @@ some_moment = st.builds(
     best=st.dictionaries(
         st.sampled_from([("val_loss", "min"), ("loss", "max")]), st.just(0.5)
     ),
+    signal=st.sampled_from([None, int(SIGTERM), int(SIGINT)]),
 )
 
 
@@ -101,6 +112,26 @@ def test_or_and_and_mean_what_they_say(a: Trigger, b: Trigger, moment: Moment) -
 def test_fires_at_its_events_only(a: Trigger, moment: Moment) -> None:
     """A trigger that fired has the event of the moment among its events."""
     assert not a.fired(moment) or moment.event in a.events
+
+
+@given(a=any_trigger, moment=some_moment)
+def test_fires_at_its_signals_only(a: Trigger, moment: Moment) -> None:
+    """A trigger that fired at a signal names that signal."""
+    assert bool(a.signals) is ("signal" in a.events)
+    if moment.event == "signal":
+        assert not a.fired(moment) or moment.signal in a.signals
+
+
+@given(a=any_trigger, b=any_trigger)
+def test_signals_of_either_and_of_both(a: Trigger, b: Trigger) -> None:
+    """`|` waits for the signals of either, `&` for those of both; haste wins."""
+    assert set((a | b).signals) == set(a.signals) | set(b.signals)
+    assert set((a & b).signals) == set(a.signals) & set(b.signals)
+    for joined in (a | b, a & b):
+        for number, grace in joined.signals.items():
+            given_ = [a.signals.get(number), b.signals.get(number)]
+            limits = [limit for limit in given_ if limit is not None]
+            assert grace == min(limits, default=None)
 
 
 @given(a=any_trigger)

@@ -1,6 +1,9 @@
 """When to save: each rule, `|` and `&`, and whole trainings."""
 
+import copy
 import math
+import pickle
+import signal
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -17,7 +20,9 @@ from keras_versioned_ckpt.triggers import (
     EveryEpochs,
     EveryInterval,
     EverySteps,
+    OnException,
     OnImprovement,
+    OnSignal,
     OnTrainEnd,
     Trigger,
     as_trigger,
@@ -235,6 +240,91 @@ def test_on_train_end(steps: int | None, fires: bool) -> None:
     assert OnTrainEnd().fired(epoch_end(steps_since_save=steps)) == ()
 
 
+@pytest.mark.parametrize(("steps", "fires"), [(None, True), (1, True), (0, False)])
+def test_on_exception(steps: int | None, fires: bool) -> None:
+    """An exception is saved unless the last save holds the same state."""
+    moment = Moment(event="exception", epoch=3, steps_since_save=steps)
+    assert bool(OnException().fired(moment)) is fires
+    assert OnException().fired(train_end(steps_since_save=steps)) == ()
+
+
+@pytest.mark.parametrize(
+    ("number", "steps", "fires"),
+    [
+        (signal.SIGTERM, None, True),
+        (signal.SIGINT, 1, True),
+        (signal.SIGTERM, 0, False),
+        (signal.SIGABRT, None, False),
+        (None, None, False),
+    ],
+)
+def test_on_signal(number: int | None, steps: int | None, fires: bool) -> None:
+    """Each of its signals is saved, unless the last save holds the same state."""
+    trigger = OnSignal(signal.SIGTERM, signal.SIGINT)
+    moment = Moment(event="signal", epoch=3, steps_since_save=steps, signal=number)
+    assert bool(trigger.fired(moment)) is fires
+    assert trigger.fired(train_end(steps_since_save=steps, signal=number)) == ()
+
+
+@pytest.mark.parametrize(
+    ("trigger", "written"),
+    [
+        (OnSignal(signal.SIGTERM), "OnSignal('SIGTERM')"),
+        (OnSignal(int(signal.SIGTERM)), "OnSignal('SIGTERM')"),
+        (OnSignal("SIGTERM", signal.SIGTERM), "OnSignal('SIGTERM')"),
+        (OnSignal("SIGTERM", "SIGINT"), "OnSignal('SIGINT', 'SIGTERM')"),
+        (
+            OnSignal("SIGTERM", grace_seconds=2.5),
+            "OnSignal('SIGTERM', grace_seconds=2.5)",
+        ),
+        (OnSignal("SIGTERM") | OnException(), "OnSignal('SIGTERM') | OnException()"),
+    ],
+    ids=repr,
+)
+def test_signals_are_written_by_name(trigger: Trigger, written: str) -> None:
+    """However a signal was given, the repr has its name, and is read back."""
+    assert repr(trigger) == written
+    again = eval(written, {"OnSignal": OnSignal, "OnException": OnException})
+    assert again == trigger
+    assert hash(again) == hash(trigger)
+    assert copy.deepcopy(trigger) == pickle.loads(pickle.dumps(trigger)) == trigger
+
+
+def test_order_and_repetition_of_signals_do_not_count() -> None:
+    """A set of signals is what is meant; the grace makes a difference."""
+    assert OnSignal("SIGINT", "SIGTERM") == OnSignal("SIGTERM", "SIGINT", "SIGINT")
+    assert OnSignal("SIGTERM") != OnSignal("SIGTERM", grace_seconds=5)
+    assert OnSignal("SIGTERM") != OnSignal("SIGINT")
+
+
+def test_signals_without_a_name() -> None:
+    """The numbers between SIGRTMIN and SIGRTMAX are written as numbers."""
+    if not hasattr(signal, "SIGRTMIN"):
+        pytest.skip("NOT TESTED: this platform has no signals without a name")
+    trigger = OnSignal(signal.SIGRTMIN + 1)
+    assert repr(trigger) == f"OnSignal({signal.SIGRTMIN + 1})"
+    assert eval(repr(trigger)) == trigger
+
+
+def test_signals_and_their_grace() -> None:
+    """A trigger says which signals it waits for, and how long they let it."""
+    slow = OnSignal(signal.SIGTERM, signal.SIGINT)
+    hasty = OnSignal(signal.SIGTERM, grace_seconds=5) | EveryEpochs()
+    assert EveryEpochs().signals == {}
+    assert slow.signals == {signal.SIGTERM: None, signal.SIGINT: None}
+    assert (slow | hasty).signals == {signal.SIGTERM: 5, signal.SIGINT: None}
+    assert (slow & hasty).signals == {signal.SIGTERM: 5}
+    assert not (hasty & EveryEpochs(2)).signals
+
+
+def test_catches_exceptions() -> None:
+    """A trigger says whether it waits for an exception."""
+    assert OnException().catches_exceptions
+    assert (EveryEpochs() | OnException()).catches_exceptions
+    assert not (OnTrainEnd() | OnSignal(signal.SIGTERM)).catches_exceptions
+    assert not (EveryEpochs() & (EveryEpochs() | OnException())).catches_exceptions
+
+
 # Filling in monitor and mode
 
 
@@ -348,6 +438,7 @@ def test_operators_make_their_own_composites() -> None:
         (EveryEpochs(), False),
         (OnImprovement(), False),
         (OnTrainEnd(), False),
+        (OnException() | OnSignal(signal.SIGTERM), False),
         (EverySteps(10), True),
         (EveryBatches(10), True),
         (EveryInterval(minutes=1), True),
@@ -418,6 +509,9 @@ def test_as_trigger_refuses(save_freq: object, error: type[Exception]) -> None:
     [
         EveryEpochs(5) & EverySteps(100),
         EveryEpochs(5) | (EverySteps(100) & OnTrainEnd()),
+        OnException() & OnTrainEnd(),
+        OnSignal("SIGTERM") & EveryInterval(minutes=5),
+        OnSignal("SIGTERM") & OnSignal("SIGINT"),
     ],
     ids=repr,
 )
@@ -517,3 +611,56 @@ def test_limits_are_named(argument: str) -> None:
     with pytest.raises(TypeError):
         EverySteps(5, 10)
     assert repr(EverySteps(5, **{argument: 10})) == f"EverySteps(5, {argument}=10)"
+
+
+@pytest.mark.parametrize(
+    ("given_", "error"),
+    [
+        (signal.SIGKILL if hasattr(signal, "SIGKILL") else 9, ValueError),
+        (signal.SIGSTOP if hasattr(signal, "SIGSTOP") else 19, ValueError),
+        (signal.SIGSEGV, ValueError),
+        (0, ValueError),
+        (-15, ValueError),
+        (1000, ValueError),
+        ("SIGKILL", ValueError),
+        ("SIGNOTHING", ValueError),
+        ("TERM", ValueError),
+        ("sigterm", ValueError),
+        (True, TypeError),
+        (15.0, TypeError),
+        (None, TypeError),
+        ([signal.SIGTERM], TypeError),
+    ],
+    ids=repr,
+)
+def test_signals_are_those_that_can_be_handled(
+    given_: object, error: type[Exception]
+) -> None:
+    """Anything else would be found out when it is too late."""
+    with pytest.raises(error, match=r"`signals` must be .*Received: signals="):
+        OnSignal(signal.SIGTERM, given_)
+
+
+def test_no_signal_at_all() -> None:
+    """There is no signal that is meant unless another is named."""
+    with pytest.raises(TypeError, match=r"`signals` must be .*Received: .*Pass"):
+        OnSignal()
+
+
+@pytest.mark.parametrize(
+    ("grace", "error"),
+    [
+        (0, ValueError),
+        (-1, ValueError),
+        (math.inf, ValueError),
+        (math.nan, ValueError),
+        (True, TypeError),
+        ("30", TypeError),
+    ],
+    ids=repr,
+)
+def test_grace_is_a_positive_time(grace: object, error: type[Exception]) -> None:
+    """The grace is a positive and finite length of time, or none is set."""
+    match = "`grace_seconds` must be .*Received: grace_seconds="
+    with pytest.raises(error, match=match):
+        OnSignal(signal.SIGTERM, grace_seconds=grace)
