@@ -16,7 +16,7 @@ SOURCES = {
 }
 KERAS = {
     *("_allowance", "_description", "_host", "snapshot", "directions", "loading"),
-    *("saving", "callback"),
+    *("saving", "callback", "_callback_states"),
 }
 ARRAYS = {"_hdf5_layout", "_hdf5_index", "_hdf5_check", "archive"}
 
