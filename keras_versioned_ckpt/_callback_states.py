@@ -426,9 +426,9 @@ def _size_bytes(path: str) -> int | None:
         return None
 
 
-def _cut_off(logger: Any, state: Mapping[str, Any], epoch: int) -> None:
+def _cut_off(logger: Any, state: Any, epoch: int) -> None:
     """Cuts off what `logger` wrote after its state was saved."""
-    size = state.get("size_bytes")
+    size = state.get("size_bytes") if isinstance(state, Mapping) else None
     if not isinstance(size, int) or not 0 <= size < (_size_bytes(logger.filename) or 0):
         return
     # Whoever may not change the file hears it from Keras, which opens it next.
