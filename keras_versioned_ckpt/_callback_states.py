@@ -69,7 +69,7 @@ def states(callbacks: Sequence[Any]) -> list[dict[str, Any]]:
     found = []
     for callback in callbacks:
         if _has_protocol(callback):
-            state = _checked(callback.get_state(), type(callback).__name__, "state")
+            state = checked(callback.get_state(), type(callback).__name__, "state")
         elif adapter := _adapter_of(callback):
             state = adapter.read(callback)
         else:
@@ -83,7 +83,7 @@ def restore(callbacks: Sequence[Any], saved: Sequence[Mapping[str, Any]]) -> lis
 
     Args:
         callbacks: The callbacks of a `fit`, after their `on_train_begin`, with a model
-            that holds the weights it trains, not their averages.
+            that holds what was saved; see `say_averages_are_in`.
         saved: What `states` returned.
 
     Returns:
@@ -124,6 +124,26 @@ def averages_are_in(callbacks: Sequence[Any]) -> bool:
         and getattr(callback, "_ema_weights_in_model", False)
         for callback in callbacks
     )
+
+
+def say_averages_are_in(callbacks: Sequence[Any], model: Any, averages: bool) -> None:
+    """Tells each `SwapEMAWeights` what is in the model that it finds.
+
+    Where there is none, averages are swapped for the weights in training.
+    """
+    swapping = [
+        callback
+        for callback in callbacks
+        if isinstance(callback, keras.callbacks.SwapEMAWeights)
+    ]
+    for callback in swapping:
+        callback._ema_weights_in_model = averages
+    if averages and not swapping:
+        callback = keras.callbacks.SwapEMAWeights()
+        callback.set_model(model)
+        callback._ema_weights_in_model = True
+        # At the end of a validation it always swaps back.
+        callback.on_test_end()
 
 
 def before_begin(
@@ -204,13 +224,13 @@ def _paired(
 # The protocol
 
 
-def _checked(value: Any, kind: str, where: str, depth: int = 0) -> Any:
+def checked(value: Any, kind: str, where: str, depth: int = 0) -> Any:
     """Returns a copy, which stays as it is when the callback goes on."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if depth < _MAX_DEPTH and type(value) is list:
         return [
-            _checked(item, kind, f"{where}[{index}]", depth + 1)
+            checked(item, kind, f"{where}[{index}]", depth + 1)
             for index, item in enumerate(value)
         ]
     if depth < _MAX_DEPTH and type(value) is dict:
@@ -218,7 +238,7 @@ def _checked(value: Any, kind: str, where: str, depth: int = 0) -> Any:
             value, where = wrong[0], f"a key of {where}"
         else:
             return {
-                key: _checked(item, kind, f"{where}[{key!r}]", depth + 1)
+                key: checked(item, kind, f"{where}[{key!r}]", depth + 1)
                 for key, item in value.items()
             }
     raise TypeError(
@@ -461,18 +481,26 @@ def _are_rows_from(epoch: int, data: bytes, separator: str, with_header: bool) -
 
 
 class _Swapped(_Part):
-    """Whether averages are in the model, which they never are when it was loaded."""
+    """Whether averaged weights are in the model.
 
-    attributes = ("_ema_weights_in_model",)
+    The model may be saved before this callback swaps, or after.
+    """
+
+    attributes = ("_ema_weights_in_model", "_swap_variables")
 
     def read(self, callback: Any) -> dict[str, Any]:
-        return {}
+        return {"in_model": bool(callback._ema_weights_in_model)}
 
     def misfit(self, callback: Any, state: Mapping[str, Any]) -> str:
+        if not isinstance(state["in_model"], bool):
+            return f"in_model is {shown(state['in_model'])}"
         return ""
 
     def write(self, callback: Any, state: Mapping[str, Any]) -> str:
-        callback._ema_weights_in_model = False
+        if callback._ema_weights_in_model != state["in_model"]:
+            # As Keras does it, which rounds on TensorFlow.
+            callback._swap_variables()
+            callback._ema_weights_in_model = state["in_model"]
         return ""
 
 

@@ -12,9 +12,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_versioned_ckpt import _host, _memory, _wire, archive, manifest, snapshot
+from keras_versioned_ckpt import (
+    _host,
+    _memory,
+    _training_state,
+    _wire,
+    archive,
+    manifest,
+    snapshot,
+)
 from keras_versioned_ckpt._failure import save_error
 from keras_versioned_ckpt._staging import Staged
+from keras_versioned_ckpt._training_state import TrainingState
 from keras_versioned_ckpt.store import CheckpointStore
 
 # Memory that must be left beside the copy, as a part of it.
@@ -32,19 +41,44 @@ class Capture:
     """
 
     def __init__(
-        self, stage: Callable[[], Staged], *, is_copy: bool, is_repeatable: bool
+        self,
+        target: "_Target",
+        stage: Callable[[], Staged],
+        *,
+        is_copy: bool,
+        is_repeatable: bool,
     ) -> None:
+        self._target = target
         self._stage = stage
         self.is_copy = is_copy
         self.is_repeatable = is_repeatable
 
-    def stage(self) -> Staged:
+    def stage(self, state: TrainingState | None = None) -> Staged:
         """Writes the payload into a staging directory; needs no model any more.
+
+        Args:
+            state: What is written beside it; `None` for nothing.
 
         Raises:
             SaveError: If that failed; what was written is gone again.
         """
-        return self._stage()
+        staged = self._stage()
+        if state is not None:
+            with contextlib.ExitStack() as cleanup:
+                cleanup.enter_context(staged)
+                with self._target.failures(_training_state.STATE):
+                    _training_state.write(state, staged)
+                cleanup.pop_all()
+        return staged
+
+    def staged_at_once(self) -> "Capture":
+        """Writes the payload now, so that the model may change from here on.
+
+        Raises:
+            SaveError: As `stage`.
+        """
+        staged = self._stage()
+        return Capture(self._target, lambda: staged, is_copy=True, is_repeatable=False)
 
 
 class Copies:
@@ -128,13 +162,14 @@ def capture(
         staged = target.staged(
             lambda path: _write_by_keras(model, format, path), needed
         )
-        return Capture(lambda: staged, is_copy=True, is_repeatable=False)
+        return Capture(target, lambda: staged, is_copy=True, is_repeatable=False)
     with target.failures():
         taken = snapshot.take(model, format)
     copied = copies and copies.copied(taken)
     written = copied or taken
     needed = sum(array.nbytes for array in written.arrays)
     return Capture(
+        target,
         lambda: target.staged(lambda path: archive.write(written, path), needed),
         is_copy=copied is not None,
         is_repeatable=True,
@@ -176,13 +211,17 @@ class _Target:
         self._name = name
 
     @contextlib.contextmanager
-    def failures(self) -> Iterator[None]:
-        """Raises `SaveError` instead of what the block raises."""
+    def failures(self, file: str | None = None) -> Iterator[None]:
+        """Raises `SaveError` instead of what the block raises.
+
+        Args:
+            file: The file that is written meanwhile. Defaults to the payload.
+        """
         try:
             yield
         except Exception as error:
             raise save_error(
-                self._store.path, self._name(), error, file=self._payload
+                self._store.path, self._name(), error, file=file or self._payload
             ) from error
 
     def staged(

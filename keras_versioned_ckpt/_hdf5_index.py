@@ -62,6 +62,11 @@ class Index:
         """How many arrays there are."""
         return len(self._arrays)
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each array, by its path."""
+        return {path: array.shape for path, array in self._arrays.items()}
+
     def has_group(self, path: str) -> bool:
         """Says whether there is a group with this path."""
         return path in self._children

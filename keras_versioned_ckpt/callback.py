@@ -7,21 +7,32 @@ commits them and lets the retention policy prune.
 """
 
 import logging
+import signal
+import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import keras
 
-from keras_versioned_ckpt import _arguments, _founding, directions
-from keras_versioned_ckpt._background import Background
-from keras_versioned_ckpt._capture import Capture, Copies, capture
+from keras_versioned_ckpt import (
+    _arguments,
+    _callback_states,
+    _fit,
+    _founding,
+    _resuming,
+    directions,
+)
+from keras_versioned_ckpt._continuation import Continuation
+from keras_versioned_ckpt._interrupting import Interruptions
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._messages import listing, shown
 from keras_versioned_ckpt._ranking import MODES, best_first, improves, is_score, score
-from keras_versioned_ckpt.errors import CheckpointError, CheckpointWarning, SaveError
+from keras_versioned_ckpt._resuming import Resumption
+from keras_versioned_ckpt._saver import NO_MEMORY, Plan, Saver
+from keras_versioned_ckpt.errors import CheckpointWarning, SaveError, StoreNotFoundError
 from keras_versioned_ckpt.naming import as_naming
 from keras_versioned_ckpt.records import Event, Moment, Version
 from keras_versioned_ckpt.retention import KeepBest, KeepLast, RetentionPolicy
@@ -29,7 +40,6 @@ from keras_versioned_ckpt.saving import software, step_of
 from keras_versioned_ckpt.store import CheckpointStore
 from keras_versioned_ckpt.triggers import as_trigger
 
-_T = TypeVar("_T")
 _log = logging.getLogger("keras_versioned_ckpt")
 
 
@@ -66,7 +76,10 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             save waits for the one in flight. Where less memory is free than such a
             copy and a tenth of it, a save runs on the calling thread, and a warning
             says so once.
-        resume: Must be `False` in this release.
+        resume: Whether to continue from the newest good version in the store: `fit`
+            begins where the training that saved it was, in the middle of an epoch if
+            need be, and goes on as if it had never stopped. An empty store begins
+            afresh. Defaults to `False`; see also `restore`.
         metadata: A JSON-able dictionary that is put into every manifest.
         verbose: 0 (default) is silent, 1 prints a line per save.
         on_disk_full: What a disk without space for the next version does: `"raise"`
@@ -81,7 +94,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         StoreError: If the directory cannot be a store.
 
     A save that failed raises `SaveError` at the next hook, at the latest at the
-    end of `fit`; older versions and the training state are intact.
+    end of `fit`; older versions and the training state are intact. With `resume=True`,
+    `fit` raises what `restore` raises.
 
     Example:
 
@@ -96,8 +110,9 @@ class VersionedCheckpoint(keras.callbacks.Callback):
     ```
     """
 
-    # Inherited; declared for type checkers, since `_start_afresh` sets it.
+    # Inherited; declared for type checkers, since `_start_afresh` sets them.
     on_train_batch_end: Callable[..., None]
+    on_test_batch_end: Callable[..., None]
 
     # Seconds that only go forward; a test may put another clock in its place.
     _clock = staticmethod(time.monotonic)
@@ -144,26 +159,40 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self.on_disk_full = _arguments.check_on_disk_full(
             on_disk_full, has_policy=self.retention is not None
         )
-        if _arguments.check_boolean("resume", resume):
-            raise NotImplementedError(
-                "`resume=True` is not part of this release. Load the newest version "
-                "with `load_latest` and pass `initial_epoch=` to `fit`."
+        self.resume = _arguments.check_boolean("resume", resume)
+        if self.resume and self.format == "saved_model":
+            raise ValueError(
+                "`resume=True` must go with a format that training can go on from. "
+                "Received: format='saved_model'. Pass `format='keras'`."
             )
         _founding.check_usable(Layout(self.directory), self.naming)
         self._start_afresh()
 
     def _start_afresh(self) -> None:
         """Sets what belongs to one use of the callback, not to its arguments."""
-        self._background = Background()
-        self._copies = Copies()
         self._store: CheckpointStore | None = None
-        self._news: list[str] = []
-        self._in_flight: Mapping[str, float] = {}
-        if self.save_freq.needs_batches:
-            # On the instance, since Keras gives up dispatching the callbacks of
-            # all batches asynchronously when it finds this hook overridden.
+        self._saver: Saver | None = None
+        self._resumption: Resumption | None = None
+        self._is_restored = False
+        self._running: _fit.Fit | None = None
+        self._interruptions: Interruptions | None = None
+        self._put_loggers_back: Callable[[], None] = lambda: None
+        # On the instance, since Keras gives up dispatching the callbacks of all batches
+        # asynchronously when it finds these hooks overridden.
+        if self._looks_at_batches:
             self._overridden = self.on_train_batch_end
             self.on_train_batch_end = self._on_train_batch_end
+        if self._may_be_interrupted:
+            self._overridden_test = self.on_test_batch_end
+            self.on_test_batch_end = self._on_test_batch_end
+
+    @property
+    def _may_be_interrupted(self) -> bool:
+        return bool(self.save_freq.signals) or self.save_freq.catches_exceptions
+
+    @property
+    def _looks_at_batches(self) -> bool:
+        return self.save_freq.needs_batches or self._may_be_interrupted
 
     # What a user asks for, during and after `fit`
 
@@ -203,16 +232,84 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         Raises:
             SaveError: If it could not be saved.
         """
+        if self._saver is not None:
+            self._complete(settled=False)
+            self._settle()
+
+    def _settle(self) -> None:
+        assert self._saver is not None
         try:
-            self._background.wait()
+            self._saver.wait()
         finally:
             self._tell_news()
+
+    def restore(self, model: Any) -> int:
+        """Puts the newest good version into a model, for the next `fit` to go on from.
+
+        What a model does not hold (the states of callbacks, generators of random
+        numbers, the place in the input) is put back when that `fit` begins. With
+        `resume=True` this is done by `fit` itself.
+
+        Args:
+            model: The `keras.Model`, built and compiled as the one that was saved.
+
+        Returns:
+            The epoch to go on with, counted from 0, for `initial_epoch=`; 0 if nothing
+            is saved yet.
+
+        Raises:
+            TypeError: If `model` is no `keras.Model`.
+            ResumeError: If the version does not fit the model.
+            CorruptVersionError: If there are versions, and none is intact.
+
+        Example:
+
+        ```python
+        initial_epoch = checkpoint.restore(model)
+        model.fit(x, y, epochs=20, initial_epoch=initial_epoch, callbacks=[checkpoint])
+        ```
+        """
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                f"`model` must be a `keras.Model`. Received: model={model!r}"
+            )
+        self._resumption = self._resumed(model)
+        self._is_restored = self._resumption is not None
+        return self._resumption.initial_epoch if self._resumption else 0
+
+    # Going on
+
+    def _resumed(self, model: Any) -> Resumption | None:
+        try:
+            store = CheckpointStore(self.directory)
+        except StoreNotFoundError:
+            return None
+        return _resuming.resume(store, model)
+
+    def set_model(self, model: Any) -> None:
+        """Takes the model; if it is `fit` that gives it, resumes."""
+        super().set_model(model)
+        running = _fit.running(self)
+        if running is not None and running.is_found:
+            self._resume(running)
+
+    def _resume(self, running: _fit.Fit | None) -> None:
+        """Puts back what must be there before any callback's `on_train_begin`."""
+        if self.resume and not self._is_restored:
+            self._resumption = self._resumed(self.model)
+        if self._resumption is not None and running is not None:
+            _check_alone(running.callbacks)
+            state = self._resumption.state
+            self._put_loggers_back = _callback_states.before_begin(
+                running.callbacks, state.callbacks, state.epoch
+            )
 
     # The hooks of Keras
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Opens the store and settles everything that could fail later."""
         self.wait()
+        self._end()
         self._store = CheckpointStore(self.directory, create=True, naming=self.naming)
         self._trigger = self.save_freq.resolved(self.monitor, self._mode_of)
         self._best_mode = self._mode_of(self.monitor) if self.save_best_only else None
@@ -223,28 +320,92 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             # A version that could not be compared is saved all the same, and must
             # not push the best out of `KeepLast(1)`.
             policy |= KeepBest(1, self.monitor, self._best_mode)
-        self._policy = policy
         self._recorded_mode = self._best_mode or self._mode_if_known()
-        self._software = software()
         self._run_id = uuid.uuid4().hex[:12]
-        self._parent: int | None = None
-        self._epoch = 0
-        self._batch = 0
-        self._batches_since_fired = 0
+        self._said: set[str] = set()
+        self._modes: dict[str, str | None] = {}
+        resumption = self._go_on()
+        self._saver = Saver(
+            Plan(
+                store=self._store,
+                naming=self.naming,
+                format=self.format,
+                policy=policy,
+                in_use=[resumption.version.number] if resumption else [],
+                on_background=self.save_on_background,
+                makes_room=self.on_disk_full == "prune",
+                software=software(),
+                parent=resumption.version.number if resumption else None,
+            ),
+            self._clock,
+        )
+        self._saver.prepare(self.model)
+        self._time_of_save = self._clock()
+        self._listen()
+
+    def _go_on(self) -> Resumption | None:
+        """Begins where another training ended, if there is one to go on with."""
+        self._running = running = _fit.running(self)
+        if self.resume and self._resumption is None:
+            self._resume(running)
+        resumption, self._resumption = self._resumption, None
+        epochs = (self.params or {}).get("epochs")
+        self._continuation = Continuation(
+            running, lambda: self.model, epochs, resumption
+        )
+        self._continuation.begin(told=self._is_restored)
+        self._is_restored = False
         first_step = step_of(self.model)
         self._has_steps = first_step is not None
         self._step = first_step or 0
+        self._epoch, self._batch, self._is_inside = 0, 0, False
+        self._batch_logs: Mapping[str, Any] = {}
+        self._batches_since_fired = 0
         self._saved_at: tuple[int, int, int] | None = None
-        self._time_of_save = self._clock()
-        self._said: set[str] = set()
-        self._modes: dict[str, str | None] = {}
-        if self.save_on_background:
-            self._copies.prepare(self.model, self.format)
+        self._is_stopping = False
+        if resumption is not None:
+            state = resumption.state
+            self._epoch, self._batch = state.epoch, state.batch or 0
+            self._batches_since_fired = state.batches_since_fired
+            self._saved_at = (self._epoch, self._batch, self._step)
+            at = f"batch {state.batch} of epoch {state.epoch + 1}"
+            done = at if state.batch else f"epoch {state.epoch}"
+            self._say(f"Resumed from {resumption.version.name}, after {done}")
+        return resumption
+
+    def _listen(self) -> None:
+        """Hears of what happens around the callbacks, and takes over signals."""
+        signals = dict(self._trigger.signals)
+        if self._trigger.catches_exceptions and _in_main_thread():
+            signals.setdefault(signal.SIGINT, None)
+        if signals:
+            self._interruptions = Interruptions(signals)
+            self._interruptions.install()
+        if self._running is None:
+            return
+        hear = self._running.listen
+        hear("on_epoch_begin", self._before_epoch_begin, self._after_epoch_begin)
+        hear("on_epoch_end", self._before_epoch_end, self._after_epoch_end)
+        hear("on_train_end", self._before_train_end, self._after_train_end)
+        if self._looks_at_batches:
+            hear("on_train_batch_end", after=self._complete)
+        if self._may_be_interrupted:
+            self._running.guard(self.model, self._failed)
+
+    def _before_epoch_begin(self, *_: Any, **__: Any) -> None:
+        self._continuation.before_epochs()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Takes note of how many epochs are completed, and of none of its batches."""
+        if self._running is None:
+            self._continuation.before_epochs()
         self._epoch = epoch
-        self._batch = 0
+        self._batch = self._continuation.batches_before(epoch)
+        self._is_inside = self._batch > 0
+        self._batch_logs = {}
+
+    def _after_epoch_begin(self, *_: Any, **__: Any) -> None:
+        self._continuation.after_epoch_begin(may_save_inside=self._looks_at_batches)
 
     def _on_train_batch_end(
         self, batch: int, logs: Mapping[str, Any] | None = None
@@ -253,23 +414,106 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._overridden(batch, logs=logs)
         # Keras counts batches from 0, and skips some with steps_per_execution.
         self._batches_since_fired += batch + 1 - self._batch
-        self._batch = batch + 1
-        self._consider("batch_end", logs)
+        self._batch, self._is_inside = batch + 1, True
+        self._batch_logs = logs or {}
+        if not self._stops_for_signal(logs):
+            self._consider("batch_end", logs)
+
+    def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Takes note of the training's metrics, before validation resets them."""
+        if self._interruptions is not None:
+            self._continuation.note_metrics()
+
+    def _on_test_batch_end(
+        self, batch: int, logs: Mapping[str, Any] | None = None
+    ) -> None:
+        self._overridden_test(batch, logs=logs)
+        self._stops_for_signal(self._batch_logs)
+
+    def _before_epoch_end(self, epoch: int, *_: Any, **__: Any) -> None:
+        self._continuation.before_epoch_end(epoch)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Saves, if it is time."""
-        self._epoch = epoch + 1
+        self._epoch, self._batch, self._is_inside = epoch + 1, 0, False
         self._tell_news()
         self._warn_of_missing(logs or {})
         self._consider("epoch_end", logs)
 
+    def _after_epoch_end(self, *_: Any, **__: Any) -> None:
+        self._complete()
+        self._continuation.after_epoch_end()
+
+    def _before_train_end(self, *_: Any, **__: Any) -> None:
+        # No epoch may have begun, where nothing was left to train.
+        self._continuation.before_epochs()
+
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Saves, if it is time, and waits until everything is on the disk."""
-        try:
+        """Saves, if it is time; then waits until everything is on the disk."""
+        if not self._is_stopping:
             self._consider("train_end", logs)
+        if self._running is None:
+            self._after_train_end()
+
+    def _after_train_end(self, *_: Any, **__: Any) -> None:
+        interruptions = self._interruptions
+        try:
+            self._complete()
             self.wait()
         finally:
-            self._copies.release()
+            self._end()
+        if interruptions is not None:
+            interruptions.pass_on()
+
+    def _end(self) -> None:
+        """Leaves everything as it was before the training; also after a failure."""
+        if self._interruptions is not None:
+            self._interruptions.restore()
+            self._interruptions = None
+        if self._running is not None:
+            self._running.leave()
+            self._running = None
+        self._put_loggers_back()
+        self._put_loggers_back = lambda: None
+        if self._saver is not None:
+            self._saver.release()
+
+    # The end before the end
+
+    def _stops_for_signal(self, logs: Mapping[str, Any] | None) -> bool:
+        """Saves and has `fit` end, if a signal has come; returns whether one has."""
+        interruptions = self._interruptions
+        if interruptions is None or interruptions.received is None:
+            return False
+        if not self._is_stopping:
+            self._is_stopping = True
+            number = interruptions.received
+            event: Event = "signal" if number in self._trigger.signals else "exception"
+            self._consider(event, logs, number)
+            self._complete(at_once=True)
+            if self._running is not None:
+                self._running.stop(self.model)
+            else:
+                self.model.stop_training = True
+        return True
+
+    def _failed(self, error: BaseException) -> None:
+        """Saves what there is, if training ends by an error; never raises another."""
+        expected = isinstance(error, (Exception, KeyboardInterrupt))
+        try:
+            # What comes of a save that failed is no reason to try again.
+            if expected and not isinstance(error, SaveError):
+                self._consider("exception", self._batch_logs)
+                self._complete(at_once=True)
+        except Exception as failure:
+            warnings.warn(
+                f"Training ended by {type(error).__name__}, and its last state could "
+                f"not be saved: {failure}",
+                CheckpointWarning,
+                stacklevel=2,
+            )
+        finally:
+            self._end()
 
     # The decision
 
@@ -285,8 +529,14 @@ class VersionedCheckpoint(keras.callbacks.Callback):
                 f"exist: {listing(map(shown, logs))}."
             )
 
-    def _consider(self, event: Event, logs: Mapping[str, Any] | None) -> None:
-        self._background.raise_failure()
+    def _consider(
+        self,
+        event: Event,
+        logs: Mapping[str, Any] | None,
+        signal_number: int | None = None,
+    ) -> None:
+        assert self._saver is not None
+        self._saver.raise_failure()
         # No trigger looks at the running metrics of a batch, and to read them would
         # make training wait for the device after every one.
         metrics = {} if event == "batch_end" else self._scalars(logs or {})
@@ -303,6 +553,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             seconds_since_save=self._clock() - self._time_of_save,
             metrics=metrics,
             best=self._best_values() if event == "epoch_end" else {},
+            signal=signal_number,
         )
         self._step = step
         fired = self._trigger.fired(moment)
@@ -311,8 +562,12 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._batches_since_fired = 0
         if event == "batch_end":
             metrics = self._scalars(logs or {})
-        if self._best_mode is None or self._is_best(event, metrics, self._best_mode):
-            self._save(event, metrics, fired)
+        if event in ("signal", "exception"):
+            if moment.steps_since_save == 0:
+                return  # that very state is saved already
+        elif self._best_mode and not self._is_best(event, metrics, self._best_mode):
+            return
+        self._save(event, metrics, fired)
 
     def _steps_since_save(self, step: int) -> int | None:
         if self._saved_at is None:
@@ -366,8 +621,9 @@ class VersionedCheckpoint(keras.callbacks.Callback):
 
         The store is asked each time: other runs may share it.
         """
+        assert self._saver is not None
         # Looked at before the store: what lands in between is then seen there.
-        in_flight = self._in_flight if self._background.busy else {}
+        in_flight = self._saver.in_flight
         best = None
         for version in best_first(self.store.versions, monitor, mode)[:1]:
             best = score(version, monitor)
@@ -379,17 +635,16 @@ class VersionedCheckpoint(keras.callbacks.Callback):
     def _save(
         self, event: Event, metrics: Mapping[str, float], fired: tuple[str, ...]
     ) -> None:
-        began = self._clock()
-        if self._background.busy:
+        assert self._saver is not None
+        if self._saver.busy:
             self._say("Waiting for the previous version to be on the disk")
-        self.wait()
+        self._settle()
         step = step_of(self.model) or 0
         facts = {
             "run_id": self._run_id,
-            "parent": self._parent,
             "epoch": self._epoch,
             "step": step,
-            "batch": self._batch if event == "batch_end" else None,
+            "batch": self._batch if self._is_inside else None,
             "metrics": metrics,
             "monitor": self.monitor,
             "mode": self._recorded_mode,
@@ -397,80 +652,39 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             "format": self.format,
             "metadata": self.metadata,
         }
-        copies = self._copies if self.save_on_background else None
-        captured = self._tried(
-            lambda: capture(
-                self.store,
-                self.model,
-                self.format,
-                lambda: self.store.next_name(self.naming, **facts),
-                copies,
-            )
-        )
+        self._continuation.note_capture()
+        if not self._saver.capture(self.model, facts, fired, self.monitor):
+            self._warn_once(NO_MEMORY)
         self._step, self._saved_at = step, (self._epoch, self._batch, step)
         self._time_of_save = self._clock()
-        self._in_flight = {} if event == "batch_end" else metrics
-        waited = self._time_of_save - began
-        if captured.is_copy and self.save_on_background:
-            self._background.start(
-                lambda: self._finish(captured, facts, fired, lambda: waited)
-            )
-            return
-        if self.save_on_background:
-            self._warn_once(
-                "Too little memory is free for a copy of the model, so that training "
-                "waits until it is on the disk. Free some memory, or pass "
-                "`save_on_background=False`."
-            )
-        self._finish(captured, facts, fired, lambda: self._clock() - began)
-        self._tell_news()
+        self._event = event
+        if self._running is None:
+            # Nobody says when the other callbacks have had their turn.
+            self._complete()
 
-    def _finish(
-        self,
-        captured: Capture,
-        facts: Mapping[str, Any],
-        fired: tuple[str, ...],
-        waited: Callable[[], float],
+    def _complete(
+        self, *_: Any, settled: bool = True, at_once: bool = False, **__: Any
     ) -> None:
-        """Writes, commits and prunes; on the background it never touches the model."""
-        version = self._tried(
-            lambda: self.store.commit(
-                captured.stage(),
-                naming=self.naming,
-                trigger=fired,
-                software=self._software,
-                **facts,
-            ),
-            again=captured.is_repeatable,
-        )
-        self._parent = version.number
-        news = f"Epoch {version.epoch}: saved {version.name}"
-        if (value := score(version, self.monitor)) is not None:
-            news += f", {self.monitor} {value:.5g}"
-        removed = ""
-        if self._policy is not None:
-            for gone in self.store.prune(self._policy).remove:
-                removed += f", removed {gone.name} (no rule keeps it)"
-        self._news.append(f"{news}, training waited {waited():.3f} s{removed}")
+        """Has what was captured saved, now that no callback changes its moment.
 
-    def _tried(self, save: Callable[[], _T], *, again: bool = True) -> _T:
-        """Saves; where the disk is full, makes room and tries once more."""
-        try:
-            return save()
-        except SaveError as error:
-            policy = self._policy if self.on_disk_full == "prune" else None
-            if not (error.disk_full and again and policy):
-                raise
-            try:
-                plan = self.store.prune(policy, making_room=True)
-            except CheckpointError as why:
-                # Not a byte may be left for the reasons of what would go.
-                raise error from why
-            if not plan.remove:
-                raise
-        names = listing(version.name for version in plan.remove)
-        self._news.append(f"The disk is full: removed {names} to make room")
-        return save()
+        Unless one of them waits for it, before those that come later had their turn.
+        """
+        assert self._saver is not None
+        if not self._saver.has_begun:
+            return
+        inside = self._is_inside
+        state = self._continuation.state(
+            self._event,
+            settled=settled,
+            epoch=self._epoch,
+            batch=self._batch if inside else None,
+            step=self._step,
+            batches_since_fired=self._batches_since_fired,
+            logs=self._scalars(self._batch_logs) if inside else {},
+        )
+        self._saver.finish(state, at_once=at_once)
+        if at_once or not self.save_on_background:
+            self._tell_news()
 
     # What the hooks need to know
 
@@ -522,20 +736,37 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             _log.info(text)
 
     def _tell_news(self) -> None:
-        while self._news:
-            self._say(self._news.pop(0))
+        while self._saver is not None and self._saver.news:
+            self._say(self._saver.news.pop(0))
 
     # Copies: the arguments go along, threads and open stores do not
 
     def __getstate__(self) -> dict[str, Any]:
-        left_behind = {"_background", "_copies", "_store", "_model", "_news"}
+        left_behind = {"_store", "_saver", "_model", "_resumption", "_running"}
+        left_behind |= {"_interruptions", "_put_loggers_back", "_continuation"}
         left_behind |= {"on_train_batch_end", "_overridden"}
+        left_behind |= {"on_test_batch_end", "_overridden_test"}
         return {k: v for k, v in self.__dict__.items() if k not in left_behind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._model = None
         self._start_afresh()
+
+
+def _check_alone(callbacks: Iterable[Any]) -> None:
+    """Refuses a callback of Keras that would put back another state right after."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            raise ValueError(
+                "`BackupAndRestore` must not be used in a training that "
+                f"`VersionedCheckpoint` resumes. Received: callback={callback!r}. "
+                "Leave one of them out."
+            )
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _joined(

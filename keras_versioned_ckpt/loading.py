@@ -41,6 +41,7 @@ from keras_versioned_ckpt.errors import (
     UnsafeVersionError,
     VersionNotFoundError,
 )
+from keras_versioned_ckpt.manifest import Manifest
 from keras_versioned_ckpt.records import HistoryEntry, Version
 from keras_versioned_ckpt.selectors import AsOf, Best, Latest, Selector, as_selector
 from keras_versioned_ckpt.store import CheckpointStore
@@ -227,7 +228,7 @@ def load(version: Version, **options: Any) -> Any:
     """
     chosen = Options(**options)
     try:
-        return _checked(version, chosen)()
+        return checked(version, chosen).read()
     except FileNotFoundError as error:
         raise VersionNotFoundError(
             f"{shown(version.name)} is not there: {error}. "
@@ -248,7 +249,7 @@ def _load(
             if version.number in damaged:
                 continue
             try:
-                read = _checked(version, options)
+                found = checked(version, options)
             except FileNotFoundError:
                 break
             except (CorruptVersionError, UnsafeVersionError) as error:
@@ -262,7 +263,7 @@ def _load(
                 )
                 continue
             try:
-                loaded = read()
+                loaded = found.read()
             except FileNotFoundError:
                 break
             _say_what_was_better(store.history, selector, versions, version)
@@ -304,7 +305,22 @@ def _say_what_was_better(
         )
 
 
-def _checked(version: Version, options: Options) -> Callable[[], Any]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A version that is as it was saved, and was not read yet.
+
+    Args:
+        manifest: What it says of itself.
+        contents: What its file holds; `None` for a SavedModel.
+        read: Reads it, and returns the model.
+    """
+
+    manifest: Manifest
+    contents: archive.Contents | None
+    read: Callable[[], Any]
+
+
+def checked(version: Version, options: Options) -> Checked:
     """Compares one version with its manifest, and looks at how it is built.
 
     Returns:
@@ -330,7 +346,7 @@ def _checked(version: Version, options: Options) -> Callable[[], Any]:
         ) from error
 
 
-def _compared(version: Version, options: Options) -> Callable[[], Any]:
+def _compared(version: Version, options: Options) -> Checked:
     directory = version.path
     if directory is None:
         raise FileNotFoundError("the record has no path")
@@ -351,13 +367,15 @@ def _compared(version: Version, options: Options) -> Callable[[], Any]:
     if format == "saved_model":
         if options.verify:
             _integrity.check_content(directory, manifest)
-        return functools.partial(_load_saved_model, version, payload, options)
+        read = functools.partial(_load_saved_model, version, payload, options)
+        return Checked(manifest=manifest, contents=None, read=read)
     if options.verify:
         view = _integrity.checked(directory, manifest, payload.name)
     else:
         view = _integrity.unchecked(directory, payload.name)
     contents = _contents(version, payload, view, options)
-    return functools.partial(_load_file, version, payload, view, contents, options)
+    read = functools.partial(_load_file, version, payload, view, contents, options)
+    return Checked(manifest=manifest, contents=contents, read=read)
 
 
 def _store_id(root: Path) -> str | None:

@@ -158,6 +158,29 @@ def build(
     )
 
 
+def differences(model: Any, index: _hdf5_index.Index) -> list[str]:
+    """Returns how the values in a file are not those of a model, in words.
+
+    Args:
+        model: The `keras.Model`, built, with the optimizer it is trained by.
+        index: The values.
+    """
+    saved = index.shapes
+    ours = {
+        "/".join(filter(None, (group.path, "vars", array.key))): array.shape
+        for group in take(model, "weights").groups
+        for array in group.arrays
+    }
+    found = [
+        f"{path}: {saved[path]} in the version, {ours[path]} in the model"
+        for path in saved.keys() & ours.keys()
+        if saved[path] != ours[path]
+    ]
+    found += [f"{path}: only in the version" for path in saved.keys() - ours.keys()]
+    found += [f"{path}: only in the model" for path in ours.keys() - saved.keys()]
+    return sorted(found)
+
+
 def restore(model: Any, index: _hdf5_index.Index, assets: Path | None = None) -> None:
     """Puts saved values into the variables of a model that is built.
 

@@ -16,9 +16,11 @@ SOURCES = {
 }
 KERAS = {
     *("_allowance", "_description", "_host", "snapshot", "directions", "loading"),
+    *("_fit", "_random_state", "_resuming"),
     *("saving", "callback", "_callback_states"),
 }
 ARRAYS = {"_hdf5_layout", "_hdf5_index", "_hdf5_check", "archive"}
+ARRAYS |= {"_training_state", "_continuation"}
 
 
 def table() -> dict[str, tuple[int, str]]:

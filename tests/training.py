@@ -1,0 +1,173 @@
+"""A small training that can be killed at any batch, and what came of it.
+
+`python -m tests.training DIRECTORY [OPTION=VALUE ...]` trains, resuming what is there,
+and prints what came of it as one line of JSON. Everything is seeded, so that two
+trainings differ if anything does.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.datasets import load_digits
+
+from keras_versioned_ckpt import EveryEpochs, VersionedCheckpoint
+
+SAMPLES, BATCH = 200, 32
+INPUTS = ("arrays", "dataset", "shuffled", "repeated", "unknown", "pydataset")
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Returns pictures and what they show."""
+    pictures, labels = load_digits(return_X_y=True)
+    return (pictures[:SAMPLES] / 16).astype("float32"), labels[:SAMPLES]
+
+
+def network() -> Any:
+    """Returns a model with everything that has a state: slots, seeds, statistics."""
+    model = keras.Sequential(
+        [
+            keras.Input((64,)),
+            keras.layers.Dense(16, activation="relu"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(
+        keras.optimizers.Adam(0.02),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return model
+
+
+class Pieces(keras.utils.PyDataset):
+    """Batches by their number."""
+
+    def __len__(self) -> int:
+        return -(-SAMPLES // BATCH)
+
+    def __getitem__(self, index: int) -> Any:
+        x, y = digits()
+        return tuple(a[index * BATCH : (index + 1) * BATCH] for a in (x, y))
+
+
+def inputs(kind: str) -> dict[str, Any]:
+    """Returns what `fit` is given."""
+    x, y = digits()
+    if kind == "arrays":
+        return {"x": x, "y": y, "batch_size": BATCH}
+    if kind == "pydataset":
+        return {"x": Pieces()}
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_tensor_slices((x, y))
+    if kind != "dataset":
+        data = data.shuffle(SAMPLES)
+    data = data.batch(BATCH)
+    if kind == "unknown":
+        data = data.filter(lambda x, _: tf.reduce_sum(x) > 0)
+    if kind == "repeated":
+        return {"x": data.repeat(), "steps_per_epoch": 5}
+    return {"x": data}
+
+
+class Death(keras.callbacks.Callback):
+    """Kills the process, or raises, after so many batches of this process."""
+
+    def __init__(self, batches: int, by: Any = None) -> None:
+        super().__init__()
+        self.left = batches
+        self._by = by
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            if self._by is not None:
+                raise self._by
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def get_state(self) -> int:
+        """Nothing to go on with."""
+
+    def set_state(self, state: int) -> None:
+        """Nothing to go on with."""
+
+
+def train(
+    directory: Any,
+    *,
+    kind: str = "arrays",
+    epochs: int = 6,
+    patience: int = 2,
+    save_freq: Any = None,
+    die_after: int = 0,
+    by: Any = None,
+    first: bool = False,
+    seed: int | None = 5,
+    resume: bool = True,
+    more: Any = (),
+    **options: Any,
+) -> dict[str, Any]:
+    """Trains, or goes on with it, and returns what came of it."""
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    model = network()
+    stopping = keras.callbacks.EarlyStopping(
+        "val_loss", patience=patience, restore_best_weights=True, min_delta=0.02
+    )
+    plateau = keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, min_delta=0.05)
+    checkpoint = VersionedCheckpoint(
+        directory, save_freq=save_freq or EveryEpochs(), resume=resume, **options
+    )
+    callbacks = [stopping, plateau, *more]
+    callbacks.insert(0 if first else len(callbacks), checkpoint)
+    if die_after:
+        callbacks.append(Death(die_after, by))
+    x, y = digits()
+    history = model.fit(
+        **inputs(kind),
+        epochs=epochs,
+        validation_data=(x[:50], y[:50]),
+        verbose=0,
+        callbacks=callbacks,
+    )
+    return {
+        "weights": digest(model.variables),
+        "optimizer": digest(model.optimizer.variables),
+        "history": history.history,
+        "epochs": history.epoch,
+        "stopped_epoch": stopping.stopped_epoch,
+        "best_epoch": stopping.best_epoch,
+        "random": float(np.random.random()),
+    }
+
+
+def digest(variables: Any) -> str:
+    """Returns what tells the values of variables from any others."""
+    found = hashlib.sha256()
+    for variable in variables:
+        found.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)))
+    return found.hexdigest()
+
+
+def main() -> None:
+    """Trains as the command line says."""
+    directory, *words = sys.argv[1:]
+    options = {
+        name: json.loads(value)
+        for name, _, value in (word.partition("=") for word in words)
+    }
+    Path(directory).parent.mkdir(parents=True, exist_ok=True)
+    print(json.dumps(train(directory, **options)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
