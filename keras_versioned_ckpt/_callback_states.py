@@ -218,7 +218,8 @@ def _paired(
                 pairs.append((callback, state))
                 del waiting[index]
                 break
-    return pairs, [name for name, _ in waiting]
+    # What has no state can do without.
+    return pairs, [name for name, state in waiting if state not in (None, {})]
 
 
 # The protocol

@@ -198,7 +198,7 @@ class Continuation:
                 "`checkpoint.wait()` in one of them. The history, and callbacks that "
                 "come after that one, go on without its last epoch."
             )
-        if state.batch or not state.epoch:
+        if state.batch or not state.epoch or not state.random:
             return
         if running.is_found and not running.has_a_place:
             _warn(

@@ -40,16 +40,17 @@ def put(state: Mapping[str, Any]) -> None:
         TypeError: As `ValueError`.
         KeyError: As `ValueError`.
     """
+    if "keras" in state:
+        if _fit.global_seed_generator() is None:
+            # Keras makes it when it is used for the first time, and draws its seed from
+            # Python's, which therefore comes later.
+            keras.random.uniform(())
+        if (generator := _fit.global_seed_generator()) is not None:
+            generator.state.assign(state["keras"])
     python = state["python"]
     words = tuple(int(word) for word in python["words"])
     random.setstate((python["version"], words, python["gauss"]))
     np.random.set_state(dict(state["numpy"]))
-    if "keras" in state:
-        if _fit.global_seed_generator() is None:
-            # Keras makes it when it is used for the first time.
-            keras.random.uniform(())
-        if (generator := _fit.global_seed_generator()) is not None:
-            generator.state.assign(state["keras"])
     _put_to_backend(state)
 
 

@@ -6,6 +6,7 @@ older one, would be a guess.
 """
 
 import dataclasses
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +29,7 @@ from keras_versioned_ckpt.records import Version
 from keras_versioned_ckpt.store import CheckpointStore
 
 _MOST_DIFFERENCES = 10
+_OPTIMIZER = re.compile(r"optimizer/.*: only in the model")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,11 @@ def _put(
     """Puts a version's values into a model, all of them or none."""
     _build(model)
     index = checked.contents.index if checked.contents else None
-    if index is not None and (found := snapshot.differences(model, index)):
+    found = [] if index is None else snapshot.differences(model, index)
+    if state is None:
+        # It need not have been in training, when its optimizer has no values yet.
+        found = [text for text in found if not _OPTIMIZER.match(text)]
+    if found:
         more = len(found) - _MOST_DIFFERENCES
         shown = "; ".join(found[:_MOST_DIFFERENCES])
         raise ResumeError(

@@ -146,12 +146,12 @@ def _arrays(directory: Path, manifest: Manifest) -> Any:
 
 
 def _check_format(format: object) -> None:
-    if isinstance(format, int) and not isinstance(format, bool) and format > FORMAT:
+    if type(format) is int and format > FORMAT:
         raise StoreError(
             f"{STATE} is of format {format}, and this release reads up to {FORMAT}. "
             "Upgrade keras-versioned-ckpt."
         )
-    if format != FORMAT:
+    if type(format) is not int or format != FORMAT:
         raise ValueError(f"its format is {shown(format)}")
 
 

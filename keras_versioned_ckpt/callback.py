@@ -174,6 +174,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._saver: Saver | None = None
         self._resumption: Resumption | None = None
         self._is_restored = False
+        self._is_prepared = False
         self._running: _fit.Fit | None = None
         self._interruptions: Interruptions | None = None
         self._put_loggers_back: Callable[[], None] = lambda: None
@@ -291,7 +292,9 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         super().set_model(model)
         running = _fit.running(self)
         if running is not None and running.is_found:
+            self._end()
             self._resume(running)
+            self._is_prepared = True
 
     def _resume(self, running: _fit.Fit | None) -> None:
         """Puts back what must be there before any callback's `on_train_begin`."""
@@ -309,7 +312,9 @@ class VersionedCheckpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Opens the store and settles everything that could fail later."""
         self.wait()
-        self._end()
+        if not self._is_prepared:
+            self._end()
+        self._is_prepared = False
         self._store = CheckpointStore(self.directory, create=True, naming=self.naming)
         self._trigger = self.save_freq.resolved(self.monitor, self._mode_of)
         self._best_mode = self._mode_of(self.monitor) if self.save_best_only else None

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -80,25 +79,42 @@ def inputs(kind: str) -> dict[str, Any]:
 
 
 class Death(keras.callbacks.Callback):
-    """Kills the process, or raises, after so many batches of this process."""
+    """Ends the training after so many batches of this process, in one way or another.
 
-    def __init__(self, batches: int, by: Any = None) -> None:
+    Args:
+        batches: How many; 0 for never.
+        by: What is raised, or the number of a signal that is sent.
+        validating: Whether batches of validations are counted instead.
+    """
+
+    def __init__(self, batches: int, by: Any, validating: bool = False) -> None:
         super().__init__()
         self.left = batches
         self._by = by
+        self._validating = validating
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Counts."""
+        if not self._validating:
+            self._count()
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Counts."""
+        if self._validating:
+            self._count()
+
+    def _count(self) -> None:
         self.left -= 1
         if self.left == 0:
-            if self._by is not None:
+            if isinstance(self._by, BaseException):
                 raise self._by
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._by)
 
-    def get_state(self) -> int:
-        """Nothing to go on with."""
+    def get_state(self) -> None:
+        """It begins anew in each process."""
 
-    def set_state(self, state: int) -> None:
-        """Nothing to go on with."""
+    def set_state(self, state: None) -> None:
+        """It begins anew in each process."""
 
 
 def train(
@@ -106,38 +122,48 @@ def train(
     *,
     kind: str = "arrays",
     epochs: int = 6,
-    patience: int = 2,
-    save_freq: Any = None,
     die_after: int = 0,
-    by: Any = None,
+    by: Any = signal.SIGKILL,
+    validating: bool = False,
     first: bool = False,
     seed: int | None = 5,
     resume: bool = True,
     more: Any = (),
     **options: Any,
 ) -> dict[str, Any]:
-    """Trains, or goes on with it, and returns what came of it."""
+    """Trains, or goes on with it, and returns what came of it.
+
+    Args:
+        directory: The store.
+        kind: One of `INPUTS`.
+        epochs: How many in all.
+        die_after: How many batches of this process; see `Death`.
+        by: See `Death`.
+        validating: See `Death`.
+        first: Whether the checkpoint comes before the other callbacks.
+        seed: For `keras.utils.set_random_seed`; `None` for none.
+        resume: Whether it goes on.
+        more: More callbacks.
+        **options: Of `VersionedCheckpoint`.
+    """
     if seed is not None:
         keras.utils.set_random_seed(seed)
     model = network()
     stopping = keras.callbacks.EarlyStopping(
-        "val_loss", patience=patience, restore_best_weights=True, min_delta=0.02
+        "val_loss", patience=2, restore_best_weights=True, min_delta=0.02
     )
     plateau = keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, min_delta=0.05)
-    checkpoint = VersionedCheckpoint(
-        directory, save_freq=save_freq or EveryEpochs(), resume=resume, **options
-    )
+    options = {"save_freq": EveryEpochs(), **options}
+    checkpoint = VersionedCheckpoint(directory, resume=resume, **options)
     callbacks = [stopping, plateau, *more]
     callbacks.insert(0 if first else len(callbacks), checkpoint)
-    if die_after:
-        callbacks.append(Death(die_after, by))
     x, y = digits()
     history = model.fit(
         **inputs(kind),
         epochs=epochs,
         validation_data=(x[:50], y[:50]),
         verbose=0,
-        callbacks=callbacks,
+        callbacks=[*callbacks, Death(die_after, by, validating)],
     )
     return {
         "weights": digest(model.variables),
@@ -158,6 +184,19 @@ def digest(variables: Any) -> str:
     return found.hexdigest()
 
 
+class Ready(keras.callbacks.Callback):
+    """Says when training has begun."""
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Says so, once."""
+        if self.model is not None and not getattr(self, "said", False):
+            self.said = True
+            print("ready", flush=True)
+
+    get_state = Death.get_state
+    set_state = Death.set_state
+
+
 def main() -> None:
     """Trains as the command line says."""
     directory, *words = sys.argv[1:]
@@ -165,8 +204,7 @@ def main() -> None:
         name: json.loads(value)
         for name, _, value in (word.partition("=") for word in words)
     }
-    Path(directory).parent.mkdir(parents=True, exist_ok=True)
-    print(json.dumps(train(directory, **options)), flush=True)
+    print(json.dumps(train(directory, more=[Ready()], **options)), flush=True)
 
 
 if __name__ == "__main__":
