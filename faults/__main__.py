@@ -11,7 +11,10 @@ from faults import report
 from faults.outcome import Fault, tried
 
 # The files that break stores; each has a table `FAULTS` of its own.
-MODULES = (*("kills", "power", "failing", "damage", "crowds", "clocks", "endurance"),)
+MODULES = (
+    *("kills", "power", "failing", "damage", "crowds", "clocks", "endurance"),
+    *("resuming",),
+)
 
 
 def faults(names: list[str]) -> dict[str, Fault]:

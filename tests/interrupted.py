@@ -1,4 +1,4 @@
-"""Trains until a signal comes: `python -m tests.interrupted DIRECTORY WHERE NUMBER ...`.
+"""Trains until a signal comes: `python -m tests.interrupted STORE WHERE BEFORE NUMBER`.
 
 Args on the command line: the store; where to stand still until signals come ("training"
 or "validating"); the number of signals to wait for; and what handles them beforehand:

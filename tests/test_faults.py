@@ -16,6 +16,7 @@ LEAST = {
     "a crowd, members stopped": 21,
     "a clock that jumps": 31,
     "thousands of saves": 60,
+    "kill, resume": 4,
 }
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 import keras
@@ -126,6 +127,7 @@ def train(
     by: Any = signal.SIGKILL,
     validating: bool = False,
     first: bool = False,
+    patience: int = 2,
     seed: int | None = 5,
     resume: bool = True,
     more: Any = (),
@@ -140,6 +142,7 @@ def train(
         die_after: How many batches of this process; see `Death`.
         by: See `Death`.
         validating: See `Death`.
+        patience: Of `EarlyStopping`, in epochs.
         first: Whether the checkpoint comes before the other callbacks.
         seed: For `keras.utils.set_random_seed`; `None` for none.
         resume: Whether it goes on.
@@ -150,7 +153,7 @@ def train(
         keras.utils.set_random_seed(seed)
     model = network()
     stopping = keras.callbacks.EarlyStopping(
-        "val_loss", patience=2, restore_best_weights=True, min_delta=0.02
+        "val_loss", patience=patience, restore_best_weights=True, min_delta=0.02
     )
     plateau = keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, min_delta=0.05)
     options = {"save_freq": EveryEpochs(), **options}
@@ -185,13 +188,19 @@ def digest(variables: Any) -> str:
 
 
 class Ready(keras.callbacks.Callback):
-    """Says when training has begun."""
+    """Says when training has begun, and makes its batches last."""
+
+    def __init__(self, pause_seconds: float) -> None:
+        super().__init__()
+        self._pause_seconds = pause_seconds
+        self._has_said = False
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Says so, once."""
-        if self.model is not None and not getattr(self, "said", False):
-            self.said = True
+        if not self._has_said:
+            self._has_said = True
             print("ready", flush=True)
+        time.sleep(self._pause_seconds)
 
     get_state = Death.get_state
     set_state = Death.set_state
@@ -204,7 +213,8 @@ def main() -> None:
         name: json.loads(value)
         for name, _, value in (word.partition("=") for word in words)
     }
-    print(json.dumps(train(directory, more=[Ready()], **options)), flush=True)
+    more = [Ready(options.pop("pause_seconds", 0.0))]
+    print(json.dumps(train(directory, more=more, **options)), flush=True)
 
 
 if __name__ == "__main__":
