@@ -510,13 +510,15 @@ def _plain(value: Any) -> Any:
 
     Logs may hold anything that a callback puts there. What is neither is kept as text.
     """
+    if type(value) in (float, int, str, bool, type(None)):
+        return value  # first, since a long history has many, and asking Keras is slow
     if keras.ops.is_tensor(value):
         value = keras.ops.convert_to_numpy(value)
     if isinstance(value, np.ndarray | np.generic):
         return value if value.ndim else value.item()
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, bool | int | float | str):
         return value
     return str(value)
 
