@@ -3,7 +3,6 @@
 Real processes and real signals; only `srun` and `scontrol` have stand-ins.
 """
 
-import functools
 import json
 import os
 import re
@@ -19,14 +18,16 @@ import pytest
 
 from keras_versioned_ckpt import CheckpointStore
 from keras_versioned_ckpt.errors import StoreNotFoundError
+from keras_versioned_ckpt.records import Version
 from keras_versioned_ckpt.triggers import OnSignal
 
 from .stores import ROOT
 
 EXAMPLES = ROOT / "examples"
 PAGE = ROOT / "docs" / "resuming.rst"
-EPOCHS = 12
+EPOCHS = 20
 TRAINING = EXAMPLES / "train_until_done.py"
+SLURM, SPOT = EXAMPLES / "slurm.sbatch", EXAMPLES / "spot.sh"
 BY_SIGNAL = "OnSignal('SIGUSR1', 'SIGTERM', grace_seconds=25)"
 
 pytestmark = pytest.mark.skipif(
@@ -54,6 +55,11 @@ class Place:
         program.write_text(f"#!/bin/bash\n{body}\n", encoding="utf-8")
         program.chmod(0o755)
 
+    def put_slurm(self) -> None:
+        """Makes stand-ins for what the job calls."""
+        self.put("srun", '"$@" &\nwait $!\nexit $?')
+        self.put("scontrol", f'echo "$@" >> {self.calls}')
+
     def start(self, *command: Any, **environment: str) -> subprocess.Popen[str]:
         """Starts a program where the reader would, in the root of the project."""
         return subprocess.Popen(
@@ -73,28 +79,29 @@ class Place:
         )
 
     def strike(self, process: subprocess.Popen[str], number: int) -> None:
-        """Sends a signal to the training when its first version is there."""
+        """Sends a signal to the training when it has saved a version."""
+        before = self.newest
         end = time.monotonic() + 60
-        while not self.versions:
+        while self.newest == before:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < end
             time.sleep(0.01)
         os.kill(int(self.pid.read_text()), number)
 
     @property
-    def versions(self) -> list[Any]:
-        """The versions in the store, if there is one yet."""
+    def newest(self) -> Version | None:
+        """The newest version in the store, if there is one yet."""
         try:
-            return list(CheckpointStore(self.store).versions)
-        except StoreNotFoundError:
-            return []
+            return CheckpointStore(self.store).versions[-1]
+        except (StoreNotFoundError, IndexError):
+            return None
 
     @property
     def fired(self) -> list[str]:
         """The trigger that saved the newest version."""
-        newest = self.versions[-1]
-        assert newest.epoch < EPOCHS
-        manifest = (newest.path / "manifest.json").read_text(encoding="utf-8")
+        assert self.newest is not None
+        assert self.newest.epoch < EPOCHS
+        manifest = (self.newest.path / "manifest.json").read_text(encoding="utf-8")
         return list(json.loads(manifest)["trigger"])
 
 
@@ -115,91 +122,74 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
-@functools.cache
-def straight(directory: str) -> str:
-    """Returns what a training prints that nobody stops."""
-    path = Path(directory) / "straight"
-    path.mkdir()
-    status, output, errors = ended(Place(path).start("python", TRAINING))
-    assert status == 0, errors
-    assert re.fullmatch(r"val_accuracy 0\.9\d{3}, val_loss 0\.\d{9}\n", output)
-    return output
-
-
-@pytest.fixture
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Returns what the training prints if it is done in one go."""
-    return straight(str(tmp_path_factory.getbasetemp()))
-
-
-def test_a_signal_stops_the_training_and_the_next_one_ends_it(
-    place: Place, uninterrupted: str
-) -> None:
-    """It dies of SIGTERM, has saved, and comes out as if it had not been stopped."""
+def test_however_it_is_stopped(place: Place, tmp_path: Path) -> None:
+    """Stopped by three signals in three places, it ends as if it had not been."""
     process = place.start("python", TRAINING)
     place.strike(process, signal.SIGTERM)
     status, output, errors = ended(process)
     assert (status, output) == (-signal.SIGTERM, ""), errors
     assert place.fired == [BY_SIGNAL]
-    assert ended(place.start("python", TRAINING))[:2] == (0, uninterrupted)
 
-
-def test_slurm(place: Place, uninterrupted: str) -> None:
-    """The job that is out of time asks for another one, which ends the training."""
-    place.put("srun", '"$@" &\nwait $!\nexit $?')
-    place.put("scontrol", f'echo "$@" >> {place.calls}')
-    script = EXAMPLES / "slurm.sbatch"
-    process = place.start("bash", script, SLURM_JOB_ID="17")
+    place.put_slurm()
+    process = place.start("bash", SLURM, SLURM_JOB_ID="17")
     place.strike(process, signal.SIGUSR1)
     status, output, errors = ended(process)
     assert (status, output) == (128 + signal.SIGUSR1, ""), errors
     assert place.calls.read_text() == "requeue 17\n"
     assert place.fired == [BY_SIGNAL]
-    status, output, errors = ended(place.start("bash", script, SLURM_JOB_ID="17"))
-    assert (status, output) == (0, uninterrupted), errors
-    assert place.calls.read_text() == "requeue 17\n"
 
-
-def test_spot_goes_on_after_a_kill(place: Place, uninterrupted: str) -> None:
-    """The loop runs the training again after a kill, and ends when it is done."""
-    process = place.start("bash", EXAMPLES / "spot.sh", PAUSE_SECONDS="0")
+    process = place.start("bash", SPOT, PAUSE_SECONDS="0")
     place.strike(process, signal.SIGKILL)
     status, output, errors = ended(process)
-    assert (status, output) == (0, uninterrupted), errors
+    assert status == 0, errors
     assert "Attempt 1 of 20 ended with status 137." in errors
     assert "Attempt 2" not in errors
+
+    other = tmp_path / "other"
+    other.mkdir()
+    straight = ended(Place(other).start("python", TRAINING))
+    assert straight[:2] == (0, output)
+    assert re.fullmatch(r"val_accuracy 0\.\d{4}, val_loss 0\.\d{9}\n", output)
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_slurm_requeues_nothing_else(place: Place, status: int) -> None:
+    """A training that is done, or fails, is not tried once more."""
+    place.put_slurm()
+    place.put("python", f"exit {status}")
+    process = place.start("bash", SLURM, SLURM_JOB_ID="17")
+    assert ended(process)[0] == status
+    assert not place.calls.exists()
 
 
 def test_spot_ends_when_the_machine_does(place: Place) -> None:
     """Where everybody is sent SIGTERM, nothing is started once more."""
-    place.put("python", f"trap 'exit 143' TERM\necho $$ > {place.pid}\nsleep 60 & wait")
-    process = place.start("bash", EXAMPLES / "spot.sh")
+    place.put("python", f"echo $$ > {place.pid}\nexec sleep 60")
+    process = place.start("bash", SPOT)
     while not (place.pid.exists() and place.pid.read_text()):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGTERM)
     os.kill(int(place.pid.read_text()), signal.SIGTERM)
-    process.stdout and process.stdout.close()
-    assert process.wait(timeout=5) == 143
+    assert ended(process)[0] == 128 + signal.SIGTERM
 
 
 def test_spot_gives_up(place: Place) -> None:
     """A training that cannot run is not tried for ever."""
     place.put("python", f"echo >> {place.calls}\nexit 3")
-    script = EXAMPLES / "spot.sh"
-    process = place.start("bash", script, ATTEMPTS="3", PAUSE_SECONDS="0")
+    process = place.start("bash", SPOT, ATTEMPTS="3", PAUSE_SECONDS="0")
     assert ended(process)[0] == 3
     assert place.calls.read_text() == "\n" * 3
 
 
-@pytest.mark.parametrize("name", ["spot.sh", "slurm.sbatch"])
-def test_shell(name: str) -> None:
+@pytest.mark.parametrize("path", [SLURM, SPOT], ids=lambda path: path.name)
+def test_shell(path: Path) -> None:
     """Bash can read it."""
-    subprocess.run(["bash", "-n", EXAMPLES / name], check=True)
+    subprocess.run(["bash", "-n", path], check=True)
 
 
 def test_slurm_sends_what_the_training_saves_at() -> None:
     """The signal of the job is one of the training's, early enough for its grace."""
-    text = (EXAMPLES / "slurm.sbatch").read_text(encoding="utf-8")
+    text = SLURM.read_text(encoding="utf-8")
     found = re.search(r"^#SBATCH --signal=(\w+)@(\d+)$", text, re.MULTILINE)
     assert found is not None
     assert signal.Signals[f"SIG{found[1]}"] in rule().signals
