@@ -38,7 +38,7 @@ def test_the_examples_run_one_after_the_other(
     monkeypatch.chdir(tmp_path)
     x, y = data()
     names: dict[str, Any] = {"model": model(), "x": x, "y": y}
-    first, second = blocks()
+    first, second, third = blocks()
     exec(first, names)
     assert isinstance(names["model"], keras.Model)
     left = sorted(path.name for path in (tmp_path / "runs" / "digits").iterdir())
@@ -59,6 +59,10 @@ def test_the_examples_run_one_after_the_other(
             check=True,
         )
         assert done.stdout
+    exec(third, names)
+    assert names["checkpoint"].latest.epoch == 20
+    exec(third, names)  # there is nothing left to train
+    assert names["checkpoint"].latest.number == 20
 
 
 def calls() -> list[str]:
@@ -80,5 +84,5 @@ def test_the_table_of_what_to_write(
 
 def test_the_table_is_read() -> None:
     """The patterns above still find the examples and the rows."""
-    assert len(blocks()) == 2
+    assert len(blocks()) == 3
     assert len(calls()) >= 7
