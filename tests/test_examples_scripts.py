@@ -227,7 +227,7 @@ def rule() -> OnSignal:
     return made
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(filter(Path.is_file, EXAMPLES.iterdir())), ids=lambda path: path.name)
 def test_the_page_shows_the_file(path: Path) -> None:
     """What docs/resuming.rst prints is what is in `examples/`."""
     text = path.read_text(encoding="utf-8")
