@@ -27,6 +27,7 @@ EXAMPLES = ROOT / "examples"
 PAGE = ROOT / "docs" / "resuming.rst"
 EPOCHS = 20
 TRAINING = EXAMPLES / "train_until_done.py"
+FILES = sorted(path for path in EXAMPLES.iterdir() if path.is_file())
 SLURM, SPOT = EXAMPLES / "slurm.sbatch", EXAMPLES / "spot.sh"
 BY_SIGNAL = "OnSignal('SIGUSR1', 'SIGTERM', grace_seconds=25)"
 
@@ -227,7 +228,7 @@ def rule() -> OnSignal:
     return made
 
 
-@pytest.mark.parametrize("path", sorted(filter(Path.is_file, EXAMPLES.iterdir())), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_the_page_shows_the_file(path: Path) -> None:
     """What docs/resuming.rst prints is what is in `examples/`."""
     text = path.read_text(encoding="utf-8")
