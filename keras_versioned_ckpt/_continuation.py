@@ -46,6 +46,7 @@ class Continuation:
         self._skipped = 0
         self._is_at_epoch_begin = True
         self._random_at_epoch: Mapping[str, Any] | None = None
+        self._data_at_epoch: Any = None
         self._weights: tuple[np.ndarray, ...] | None = None
         self._metrics_of_epoch: tuple[np.ndarray, ...] | None = None
         self._averaged = False
@@ -120,6 +121,8 @@ class Continuation:
         """Takes down what an epoch begins with."""
         if self._is_at_epoch_begin and may_save_inside:
             self._random_at_epoch = _random_state.take()
+            if self._fit is not None and self._fit.is_indexed:
+                self._data_at_epoch = _get_state(self._fit.data)
         self._is_at_epoch_begin = True
 
     # Where the input goes on
@@ -127,8 +130,11 @@ class Continuation:
     def _find_place(self, running: _fit.Fit, state: TrainingState) -> None:
         """Has the input go on where it was, if it has a place that can be found."""
         batch = state.batch or 0
-        has_own_place = state.data is not None and hasattr(running.data, "set_state")
-        if has_own_place:
+        has_state = state.data is not None and hasattr(running.data, "set_state")
+        # What Keras asks for batches by their number says how an epoch begins; Keras
+        # reads ahead, so that it knows no other place.
+        has_own_place = has_state and not running.is_indexed
+        if has_state:
             _set_state(running.data, state.data)
         elif running.has_a_place and self.first_epoch:
             running.pass_over_epochs(state.epoch)
@@ -145,6 +151,7 @@ class Continuation:
         self._skipped = batch
         # This epoch began in another process.
         self._random_at_epoch = state.random_at_epoch
+        self._data_at_epoch = state.data
         self._is_at_epoch_begin = False
         running.pass_over_batches(
             self._model(),
@@ -195,8 +202,8 @@ class Continuation:
         if not state.settled:
             _warn(
                 "The version was saved before all callbacks had their turn, such as by "
-                "`checkpoint.wait()` in one of them. The history, and callbacks that "
-                "come after that one, go on without its last epoch."
+                "`checkpoint.wait()` in one of them, or since one raised. The history, "
+                "and callbacks that come after that one, go on without that moment."
             )
         if state.batch or not state.epoch or not state.random:
             return
@@ -294,10 +301,18 @@ class Continuation:
             callbacks=tuple(_callback_states.states(running.callbacks))
             if running
             else (),
-            data=_get_state(running.data) if running else None,
+            data=self._data(inside),
             averaged=self._averaged,
             weights=self._weights if is_lost else None,
         )
+
+    def _data(self, inside: bool) -> Any:
+        """Returns what the input says of itself."""
+        if self._fit is None:
+            return None
+        if inside and self._fit.is_indexed:
+            return self._data_at_epoch
+        return _get_state(self._fit.data)
 
 
 def _get_state(data: Any) -> Any:

@@ -80,22 +80,23 @@ class Fit:
         # On this list, which Keras makes for one call of `fit`.
         self._put(self._list, hook, hearing)
 
-    def guard(self, model: Any, failed: Callable[[BaseException], None]) -> None:
+    def guard(self, model: Any, failed: Callable[[BaseException, bool], None]) -> None:
         """Has something called with what is about to end the training.
 
-        That is what a step, the input, the validation or a callback raises; it is
-        raised further.
+        Args:
+            model: The `keras.Model`.
+            failed: Called with what a step, the input, the validation or a callback
+                raises, and whether it was a callback; it is raised further.
         """
 
-        def guarded(act: Any) -> Any:
+        def guarded(act: Any, in_callback: bool = False) -> Any:
             @functools.wraps(act)
             def acting(*args: Any, **kwargs: Any) -> Any:
                 try:
                     return act(*args, **kwargs)
-                except StopIteration:
-                    raise  # how an input says that it has ended
                 except BaseException as error:
-                    failed(error)
+                    if not _is_end_of_input(error):
+                        failed(error, in_callback)
                     raise
 
             return acting
@@ -103,7 +104,7 @@ class Fit:
         for name in ("train_function", "evaluate"):
             self._put(model, name, guarded(getattr(model, name)))
         for hook in _HOOKS:
-            self._put(self._list, hook, guarded(getattr(self._list, hook)))
+            self._put(self._list, hook, guarded(getattr(self._list, hook), True))
         enumerated = getattr(self._epochs, "_enumerate_iterator", None)
         if keras.config.backend() == "torch" and enumerated is not None:
             # The others read the input within `train_function`.
@@ -160,6 +161,11 @@ class Fit:
         return hasattr(self._epochs, "_enumerate_iterator") and (
             self._kind != "GeneratorDataAdapter"
         )
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether Keras asks the input for batches by their number."""
+        return self._kind == "PyDatasetAdapter"
 
     @property
     def is_drawn_by_seed(self) -> bool:
@@ -307,8 +313,7 @@ class Fit:
             try:
                 return trained(*args)
             except Exception as error:
-                # TensorFlow's own error, where Python has StopIteration.
-                if type(error).__name__ not in ("OutOfRangeError", "StopIteration"):
+                if not _is_end_of_input(error):
                     raise
                 self._is_pretended = True
                 self._silence("on_train_batch_end")
@@ -342,6 +347,11 @@ class Fit:
 
         for hook in hooks:
             own[hook] = functools.partial(silent, last=hook == hooks[-1])
+
+
+def _is_end_of_input(error: BaseException) -> bool:
+    # TensorFlow has an error of its own for what Python has StopIteration for.
+    return isinstance(error, StopIteration) or type(error).__name__ == "OutOfRangeError"
 
 
 class _Reading:

@@ -41,6 +41,14 @@ from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Any
 
+# What has no handler, and ends no process: it is passed over, or stops for a while.
+_SURVIVED = frozenset(
+    getattr(signal, name)
+    for name in (
+        *("SIGCHLD", "SIGURG", "SIGWINCH", "SIGCONT", "SIGTSTP", "SIGTTIN", "SIGTTOU"),
+    )
+    if hasattr(signal, name)
+)
 # How long the main thread may take to run a handler, and a process to die of a signal.
 _PATIENCE_SECONDS = 0.5
 _DYING_SECONDS = 0.1
@@ -150,7 +158,7 @@ class Interruptions:
         if any(other._received is not None for other in _installed):
             return  # which has noted the same signal, and will pass it on
         self._passed_on = True
-        signal.raise_signal(self._received)
+        _deliver(self._received)
 
     def __enter__(self) -> "Interruptions":
         self.install()
@@ -183,9 +191,12 @@ class Interruptions:
         for one in reversed(together):
             one._put_back()
             one._passed_on |= one._received == number
-        fatal = signal.getsignal(number) == signal.SIG_DFL
+        if not overdue:
+            _deliver(number)
+            return
+        has_handler = signal.getsignal(number) != signal.SIG_DFL
         signal.raise_signal(number)
-        if overdue and fatal:
+        if not has_handler:
             os._exit(128 + number)
 
     def _leave_to_earlier(self, number: int, frame: FrameType | None) -> None:
@@ -340,6 +351,17 @@ def _knock(number: int) -> None:
         _thread.interrupt_main(number)
     else:
         signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+
+def _deliver(number: int) -> None:
+    """Sends a signal to whoever handles it now; raises `SystemExit` if it must kill.
+
+    A process that it cannot kill is the first one of a container.
+    """
+    fatal = signal.getsignal(number) == signal.SIG_DFL and number not in _SURVIVED
+    signal.raise_signal(number)
+    if fatal:
+        raise SystemExit(128 + number)
 
 
 def _die(number: int) -> None:

@@ -393,7 +393,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         hear("on_epoch_end", self._before_epoch_end, self._after_epoch_end)
         hear("on_train_end", self._before_train_end, self._after_train_end)
         if self._looks_at_batches:
-            hear("on_train_batch_end", after=self._complete)
+            hear("on_train_batch_end", self._before_batch_end, self._complete)
         if self._may_be_interrupted:
             self._running.guard(self.model, self._failed)
 
@@ -412,15 +412,22 @@ class VersionedCheckpoint(keras.callbacks.Callback):
     def _after_epoch_begin(self, *_: Any, **__: Any) -> None:
         self._continuation.after_epoch_begin(may_save_inside=self._looks_at_batches)
 
+    def _before_batch_end(
+        self, batch: int, logs: Mapping[str, Any] | None = None
+    ) -> None:
+        """Counts a batch before any callback has a chance to raise."""
+        # Keras counts batches from 0, and skips some with steps_per_execution.
+        self._batches_since_fired += batch + 1 - self._batch
+        self._batch, self._is_inside = batch + 1, True
+        self._batch_logs = logs or {}
+
     def _on_train_batch_end(
         self, batch: int, logs: Mapping[str, Any] | None = None
     ) -> None:
         # What a subclass does at the end of a batch comes first.
         self._overridden(batch, logs=logs)
-        # Keras counts batches from 0, and skips some with steps_per_execution.
-        self._batches_since_fired += batch + 1 - self._batch
-        self._batch, self._is_inside = batch + 1, True
-        self._batch_logs = logs or {}
+        if self._running is None:
+            self._before_batch_end(batch, logs)
         if not self._stops_for_signal(logs):
             self._consider("batch_end", logs)
 
@@ -502,14 +509,14 @@ class VersionedCheckpoint(keras.callbacks.Callback):
                 self.model.stop_training = True
         return True
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, error: BaseException, in_callback: bool) -> None:
         """Saves what there is, if training ends by an error; never raises another."""
         expected = isinstance(error, (Exception, KeyboardInterrupt))
         try:
             # What comes of a save that failed is no reason to try again.
             if expected and not isinstance(error, SaveError):
                 self._consider("exception", self._batch_logs)
-                self._complete(at_once=True)
+                self._complete(settled=not in_callback, at_once=True)
         except Exception as failure:
             warnings.warn(
                 f"Training ended by {type(error).__name__}, and its last state could "

@@ -1,6 +1,7 @@
 """A signal comes while `fit` runs: a version is saved, and then it has its effect."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,11 +21,17 @@ WITHIN_SECONDS = 10.0
 
 
 def interrupted(
-    store: Path, where: str, before: str, *numbers: int, times: int = 1
+    store: Path,
+    where: str,
+    before: str,
+    *numbers: int,
+    times: int = 1,
+    before_it: tuple[str, ...] = (),
 ) -> tuple[int, str, str, float]:
     """Returns the status of a training that signals come to, and what it said."""
     with subprocess.Popen(
         [
+            *before_it,
             sys.executable,
             *("-m", "tests.interrupted", str(store), where, before),
             *(str(int(number)) for number in numbers),
@@ -41,9 +48,15 @@ def interrupted(
         began = time.monotonic()
         for _ in range(times):
             for number in numbers[:1]:
-                process.send_signal(number)
+                os.kill(_trainer(process.pid) if before_it else process.pid, number)
         out, error = process.communicate(timeout=60)
         return process.returncode, out, error, time.monotonic() - began
+
+
+def _trainer(parent: int) -> int:
+    """Returns the one child of a process."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return int(children)
 
 
 @pytest.mark.parametrize("where", ["training", "validating"])
@@ -92,3 +105,21 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     result: Any = interrupted(store, "training", "default", signal.SIGTERM, times=2)
     assert result[0] == -signal.SIGTERM
     assert CheckpointStore(store).verify().ok
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or os.geteuid() != 0,
+    reason="NOT TESTED: the first process of a container, since that takes root.",
+)
+def test_the_first_process_of_a_container_ends_as_well(tmp_path: Path) -> None:
+    """The system passes over signals that it has no handler for."""
+    store = tmp_path / "store"
+    found, *_ = interrupted(
+        store,
+        "training",
+        "default",
+        signal.SIGTERM,
+        before_it=("unshare", "--pid", "--fork", "--mount-proc", "--kill-child"),
+    )
+    assert found == 128 + signal.SIGTERM
+    assert CheckpointStore(store).latest().batch is not None

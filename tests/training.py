@@ -122,6 +122,7 @@ def train(
     directory: Any,
     *,
     kind: str = "arrays",
+    data: Any = None,
     epochs: int = 6,
     die_after: int = 0,
     by: Any = signal.SIGKILL,
@@ -138,6 +139,7 @@ def train(
     Args:
         directory: The store.
         kind: One of `INPUTS`.
+        data: What `fit` is given instead.
         epochs: How many in all.
         die_after: How many batches of this process; see `Death`.
         by: See `Death`.
@@ -162,7 +164,7 @@ def train(
     callbacks.insert(0 if first else len(callbacks), checkpoint)
     x, y = digits()
     history = model.fit(
-        **inputs(kind),
+        **(data or inputs(kind)),
         epochs=epochs,
         validation_data=(x[:50], y[:50]),
         verbose=0,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 from keras_versioned_ckpt import (
@@ -143,6 +144,62 @@ def test_after_an_exception(tmp_path: Path, aside: Path, validating: bool) -> No
     assert (version.epoch, version.batch) == ((2, 7) if validating else (2, 3))
     found = train(store, save_freq=freq)
     assert found == straight(aside / "arrays", kind="arrays")
+
+
+@quiet
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_end_of_an_input_is_an_exception(tmp_path: Path, kind: str) -> None:
+    """However a backend says that an epoch has no more batches."""
+    train(tmp_path / "store", kind=kind, epochs=2, save_freq=OnException())
+    assert CheckpointStore(tmp_path / "store").versions == ()
+
+
+def test_a_callback_that_raises_at_the_end_of_a_batch(tmp_path: Path) -> None:
+    """The batch counts, although those that come after it never hear of it."""
+
+    class Plug(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if int(self.model.optimizer.iterations) == 10:
+                raise RuntimeError("killed")
+
+        get_state, set_state = training.Death.get_state, training.Death.set_state
+
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tmp_path / "store", save_freq=OnException(), more=[Plug()])
+    version = CheckpointStore(tmp_path / "store").latest()
+    assert (version.epoch, version.batch, version.step) == (1, 3, 10)
+    with pytest.warns(CheckpointWarning, match="or since one raised"):
+        train(tmp_path / "store", save_freq=OnException(), epochs=2)
+
+
+class Noisy(training.Pieces):
+    """Batches with noise, drawn from a generator of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._generator = np.random.default_rng(3)
+
+    def __getitem__(self, index: int) -> Any:
+        x, y = super().__getitem__(index)
+        return x + self._generator.normal(size=x.shape).astype("float32"), y
+
+    def get_state(self) -> Any:
+        """What it draws from."""
+        return dict(self._generator.bit_generator.state)
+
+    def set_state(self, state: Any) -> None:
+        """The same again."""
+        self._generator.bit_generator.state = state
+
+
+@pytest.mark.parametrize("batch", [4, 10])
+def test_an_input_with_a_state(tmp_path: Path, batch: int) -> None:
+    """Although Keras reads ahead, and has drawn more than it was trained on."""
+    freq = EverySteps(batch)
+    whole = train(tmp_path / "whole", data={"x": Noisy()}, epochs=3)
+    killed(tmp_path / "store", batch + 1, data={"x": Noisy()}, save_freq=freq)
+    found = train(tmp_path / "store", data={"x": Noisy()}, epochs=3, save_freq=freq)
+    assert found == whole
 
 
 def test_the_version_it_went_on_from_stays(tmp_path: Path) -> None:
