@@ -253,11 +253,12 @@ class Fit:
                         yield (*steps, iterator)
                     is_behind = False
                     continue
-                if read and not self._read(model, iterator):
-                    break
+                has_more = not read or self._read(model, iterator)
                 if steps[-1] == count - 1:
                     # Before the input is asked for anything else, be it for its end.
                     after()
+                if not has_more:
+                    break  # with `steps_per_execution`, the last step may be short
             if is_behind:
                 yield (*steps, self._pretended(model, logs))
 

@@ -1,0 +1,86 @@
+"""Trainings that end, and go on, in ways that are rare."""
+
+import warnings
+
+import keras
+import pytest
+
+from keras_versioned_ckpt import (
+    OnException,
+    OnSignal,
+    VersionedCheckpoint,
+)
+from keras_versioned_ckpt.triggers import EveryBatches
+from tests import training
+
+
+class _Pieces(training.Pieces):
+    """Batches, one of which cannot be read."""
+
+    def __init__(self, broken=0):
+        super().__init__()
+        self._left = broken
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        self._left -= 1
+        if self._left == 0:
+            raise RuntimeError("a batch cannot be read")
+        return super().__getitem__(index)
+
+
+def _fit(directory, epochs=3, die_after=0, validation=None, **options):
+    keras.utils.set_random_seed(5)
+    model = training.network()
+    if "steps_per_execution" in options:
+        model.steps_per_execution = options.pop("steps_per_execution")
+    checkpoint = VersionedCheckpoint(directory, resume=True, **options)
+    callbacks = [checkpoint]
+    if die_after:
+        callbacks.append(training.Death(die_after, RuntimeError("died")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        history = model.fit(
+            **training.inputs("arrays"),
+            epochs=epochs,
+            verbose=0,
+            callbacks=callbacks,
+            validation_data=validation,
+        )
+    return training.digest(model.variables), history.history
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="Keras has no such steps there"
+)
+def test_goes_on_after_a_last_step_that_is_short(tmp_path):
+    options = {"save_freq": EveryBatches(3), "steps_per_execution": 4}
+    straight = _fit(tmp_path / "straight", **options)
+    with pytest.raises(RuntimeError, match="died"):
+        _fit(tmp_path / "killed", die_after=4, **options)  # 7 batches are 2 steps
+    assert _fit(tmp_path / "killed", **options) == straight
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "tensorflow", reason="an error that others do not raise"
+)
+def test_end_of_an_input_of_unknown_length_is_no_exception(tmp_path):
+    checkpoint = VersionedCheckpoint(
+        tmp_path / "store", save_freq=OnException() | OnSignal("SIGTERM")
+    )
+    heard = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            heard.append(checkpoint._interruptions is not None)
+
+    training.network().fit(
+        **training.inputs("unknown"),
+        epochs=2,
+        verbose=0,
+        callbacks=[checkpoint, Look()],
+    )
+    assert all(heard)
+    assert not checkpoint.store.versions
