@@ -433,7 +433,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Takes note of the training's metrics, before validation resets them."""
-        if self._interruptions is not None:
+        is_training = self._interruptions is not None or self._running is not None
+        if self._may_be_interrupted and is_training:
             self._continuation.note_metrics()
 
     def _on_test_batch_end(

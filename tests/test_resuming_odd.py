@@ -1,11 +1,13 @@
 """Trainings that end, and go on, in ways that are rare."""
 
+import threading
 import warnings
 
 import keras
 import pytest
 
 from keras_versioned_ckpt import (
+    EveryEpochs,
     OnException,
     OnSignal,
     VersionedCheckpoint,
@@ -84,3 +86,22 @@ def test_end_of_an_input_of_unknown_length_is_no_exception(tmp_path):
     )
     assert all(heard)
     assert not checkpoint.store.versions
+
+
+def test_metrics_of_an_epoch_whose_validation_fails_in_another_thread(tmp_path):
+    trigger = EveryEpochs() | OnException()
+    straight = _fit(tmp_path / "straight", save_freq=trigger, validation=_Pieces())
+    thread = threading.Thread(
+        target=lambda: _swallow(
+            _fit, tmp_path / "killed", save_freq=trigger, validation=_Pieces(2)
+        )
+    )
+    thread.start()
+    thread.join()
+    resumed = _fit(tmp_path / "killed", save_freq=trigger, validation=_Pieces())
+    assert resumed[1]["accuracy"][0] == straight[1]["accuracy"][0]
+
+
+def _swallow(act, *args, **kwargs):
+    with pytest.raises(Exception):  # noqa: B017, PT011 - TensorFlow has its own
+        act(*args, **kwargs)
