@@ -178,6 +178,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._running: _fit.Fit | None = None
         self._interruptions: Interruptions | None = None
         self._put_loggers_back: Callable[[], None] = lambda: None
+        self._batch_logs: Mapping[str, Any] = {}
         # On the instance, since Keras gives up dispatching the callbacks of all batches
         # asynchronously when it finds these hooks overridden.
         if self._looks_at_batches:
@@ -364,7 +365,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._has_steps = first_step is not None
         self._step = first_step or 0
         self._epoch, self._batch, self._is_inside = 0, 0, False
-        self._batch_logs: Mapping[str, Any] = {}
+        self._batch_logs = {}
         self._batches_since_fired = 0
         self._saved_at: tuple[int, int, int] | None = None
         self._is_stopping = False

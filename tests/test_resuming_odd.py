@@ -105,3 +105,10 @@ def test_metrics_of_an_epoch_whose_validation_fails_in_another_thread(tmp_path):
 def _swallow(act, *args, **kwargs):
     with pytest.raises(Exception):  # noqa: B017, PT011 - TensorFlow has its own
         act(*args, **kwargs)
+
+
+def test_evaluates_before_any_training(tmp_path):
+    checkpoint = VersionedCheckpoint(tmp_path / "store", save_freq=OnSignal("SIGTERM"))
+    x, y = training.digits()
+    training.network().evaluate(x, y, verbose=0, callbacks=[checkpoint])
+    assert not (tmp_path / "store").exists()
