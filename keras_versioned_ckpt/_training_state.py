@@ -35,6 +35,7 @@ STATE, ARRAYS = "training_state.json", "training_state.h5"
 FORMAT = 1
 _MAX_BYTES = 256 * 1024 * 1024
 _LARGEST_INLINE = 64 * 1024
+_MAX_SIDES = 64  # as NumPy has it
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
 _DTYPE = re.compile(r"bool|bfloat16|(float|int|uint|complex)[0-9]{1,3}|float8_\w{1,20}")
 
@@ -227,7 +228,8 @@ def _array(name: Any, shape: Any, content: Any, *, arrays: Any) -> np.ndarray:
         raise ValueError(f"{shown(name)} is no type of an array")
     dtype = np.dtype(name)
     sides = [side for side in shape if type(side) is int and side >= 0]
-    if len(sides) != len(shape):
+    # To multiply very many sides, which no array has, would take hours.
+    if len(sides) != len(shape) or len(sides) > _MAX_SIDES:
         raise ValueError(f"{shown(shape)} is no shape of an array")
     if type(content) is int:
         found = arrays[str(content)]

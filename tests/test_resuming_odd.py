@@ -1,6 +1,9 @@
 """Trainings that end, and go on, in ways that are rare."""
 
+import hashlib
+import json
 import threading
+import time
 import warnings
 
 import keras
@@ -11,7 +14,10 @@ from keras_versioned_ckpt import (
     OnException,
     OnSignal,
     VersionedCheckpoint,
+    _training_state,
 )
+from keras_versioned_ckpt.errors import CorruptVersionError
+from keras_versioned_ckpt.manifest import File
 from keras_versioned_ckpt.triggers import EveryBatches
 from tests import training
 
@@ -112,3 +118,18 @@ def test_evaluates_before_any_training(tmp_path):
     x, y = training.digits()
     training.network().evaluate(x, y, verbose=0, callbacks=[checkpoint])
     assert not (tmp_path / "store").exists()
+
+
+def test_array_of_very_many_sides_is_refused_at_once(tmp_path):
+    sides = [2**53] * 50_000
+    data = json.dumps({"format": 1, "data": {"$array": ["int8", sides, ""]}}).encode()
+    (tmp_path / _training_state.STATE).write_bytes(data)
+    file = File(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+    class Manifest:
+        files = {_training_state.STATE: file}
+
+    began = time.monotonic()
+    with pytest.raises(CorruptVersionError, match="no shape"):
+        _training_state.read(tmp_path, Manifest)
+    assert time.monotonic() - began < 1
