@@ -99,6 +99,8 @@ class Continuation:
         self._is_begun = True
         if self._resumption is None:
             return
+        if self._fit is not None:
+            self._fit.has_begun()
         version, state = self._resumption.version, self._resumption.state
         if self._fit is None:
             _warn(

@@ -41,6 +41,7 @@ class Fit:
         self._list = callbacks
         self._epochs: Any = names.get("epoch_iterator")
         self._undo: list[Callable[[], None]] = []
+        self._forget_epoch: Callable[[], None] = lambda: None
         self._has_metrics = False
         self._is_pretended = False
         self.data = names.get("x")
@@ -147,11 +148,19 @@ class Fit:
         """Has `fit` begin at an epoch, counted from 0; `False` if it cannot be told."""
         if not hasattr(model, "_initial_epoch"):
             return False
-        before = model._initial_epoch
-        # Another call of `fit` begins where it is told to.
-        self._undo.append(lambda: setattr(model, "_initial_epoch", before))
+        self._forget_epoch = functools.partial(
+            setattr, model, "_initial_epoch", model._initial_epoch
+        )
+        self._undo.append(self._forget_epoch)
         model._initial_epoch = epoch
         return True
+
+    def has_begun(self) -> None:
+        """Has another call of `fit` begin where it is told to, now that this one has.
+
+        At once, since nobody may hear how this one ends.
+        """
+        self._forget_epoch()
 
     # The input's own place
 

@@ -113,6 +113,17 @@ def _swallow(act, *args, **kwargs):
         act(*args, **kwargs)
 
 
+def test_later_fit_begins_at_its_own_beginning_after_a_resumed_one_failed(tmp_path):
+    _fit(tmp_path / "store", epochs=2)
+    model = training.network()
+    died = training.Death(1, RuntimeError("died"))
+    checkpoint = VersionedCheckpoint(tmp_path / "store", resume=True)
+    data = training.inputs("arrays")
+    with pytest.raises(RuntimeError, match="died"):
+        model.fit(**data, epochs=3, verbose=0, callbacks=[checkpoint, died])
+    assert model.fit(**data, epochs=1, verbose=0).epoch == [0]
+
+
 def test_evaluates_before_any_training(tmp_path):
     checkpoint = VersionedCheckpoint(tmp_path / "store", save_freq=OnSignal("SIGTERM"))
     x, y = training.digits()
