@@ -117,6 +117,21 @@ def unknown(callbacks: Sequence[Any]) -> list[str]:
     )
 
 
+def count_batches(callbacks: Sequence[Any]) -> bool:
+    """Says whether any that has a state looks at the batches of a training."""
+    return any(
+        entry["state"] is not None and _hears_batches(callback)
+        for callback in callbacks
+        for entry in states([callback])
+    )
+
+
+def _hears_batches(callback: Any) -> bool:
+    hooks = ("on_train_batch_end", "on_batch_end")
+    default = keras.callbacks.Callback
+    return any(getattr(type(callback), h) is not getattr(default, h) for h in hooks)
+
+
 def averages_are_in(callbacks: Sequence[Any]) -> bool:
     """Says whether a `SwapEMAWeights` has put averaged weights into the model."""
     return any(
@@ -200,8 +215,11 @@ def _has_no_state(callback: Any) -> bool:
     # The callbacks of this package are told apart by where they are defined: their
     # files are of higher layers.
     package, _, _ = __name__.partition(".")
-    return isinstance(callback, _STATELESS) or any(
-        kind.__module__.startswith(f"{package}.") for kind in type(callback).__mro__
+    return (
+        isinstance(callback, _STATELESS)
+        or any(k.__module__.startswith(f"{package}.") for k in type(callback).__mro__)
+        # What has nothing of its own remembers nothing.
+        or set(vars(callback)) <= {*vars(keras.callbacks.Callback()), "params"}
     )
 
 

@@ -7,6 +7,7 @@ epoch, or right where the input is first asked for a batch.
 """
 
 import functools
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,6 +30,7 @@ class Continuation:
         model: Returns the `keras.Model`, with its values where they can be read.
         epochs: How many epochs the training is to have; `None` if not known.
         resumption: What it goes on from; `None` for a training that begins.
+        may_go_on: Whether another training is to go on from this one.
     """
 
     def __init__(
@@ -37,7 +39,10 @@ class Continuation:
         model: Callable[[], Any],
         epochs: int | None,
         resumption: Resumption | None,
+        *,
+        may_go_on: bool,
     ) -> None:
+        self._may_go_on = may_go_on or resumption is not None
         self._fit = running
         self._model = model
         self._epochs = epochs
@@ -49,6 +54,9 @@ class Continuation:
         self._data_at_epoch: Any = None
         self._weights: tuple[np.ndarray, ...] | None = None
         self._metrics_of_epoch: tuple[np.ndarray, ...] | None = None
+        self._random_of_epoch: Mapping[str, Any] | None = None
+        self._callbacks_of_epoch: tuple[Mapping[str, Any], ...] | None = None
+        self._random_to_validate: Mapping[str, Any] | None = None
         self._averaged = False
 
     @property
@@ -97,6 +105,8 @@ class Continuation:
         if self._is_begun:
             return
         self._is_begun = True
+        if self._may_go_on and self._fit is not None:
+            self._say_who_is_unknown(self._fit)
         if self._resumption is None:
             return
         if self._fit is not None:
@@ -161,12 +171,23 @@ class Continuation:
             read=not has_own_place,
             before=functools.partial(self._put_random, state.random_at_epoch),
             after=functools.partial(self._go_on_inside, state),
+            missed=self._say_that_steps_are_others,
             logs=state.logs,
+        )
+
+    @staticmethod
+    def _say_that_steps_are_others() -> None:
+        _warn(
+            "`steps_per_execution` is another than it was, and no step begins where "
+            "the training ended: a few batches are trained on twice."
         )
 
     def _go_on_inside(self, state: TrainingState) -> None:
         """Puts back what is of this very batch, when the input is at its place."""
         self._put_random(state.random)
+        if state.validating:
+            # The input ends in between, for which some draw as well.
+            self._random_to_validate = state.random
         variables = self._model().metrics_variables
         if not fit(variables, state.metrics or ()):
             _warn(
@@ -194,13 +215,16 @@ class Continuation:
             )
         return ""
 
-    def _say_what_is_not_exact(self, running: _fit.Fit, state: TrainingState) -> None:
+    @staticmethod
+    def _say_who_is_unknown(running: _fit.Fit) -> None:
         if unknown := _callback_states.unknown(running.callbacks):
             _warn(
                 f"{listing(unknown)}: the state of these callbacks cannot be read, and "
-                "is not put back. Give them `get_state()` and `set_state(state)` if "
-                "they have one."
+                "is not put back when a training goes on. Give them `get_state()` and "
+                "`set_state(state)` if they have one."
             )
+
+    def _say_what_is_not_exact(self, running: _fit.Fit, state: TrainingState) -> None:
         if not state.settled:
             _warn(
                 "The version was saved before all callbacks had their turn, such as by "
@@ -227,22 +251,45 @@ class Continuation:
             return
         try:
             _random_state.put(state)
-        except (ValueError, TypeError, KeyError) as error:
+        # Whatever generators make of a state that somebody may have written.
+        except Exception as error:
             _warn(f"The generators of random numbers are not put back: {error!r}")
 
     # What is taken down
 
-    def before_epoch_end(self, epoch: int) -> None:
-        """Takes the weights down that Keras may put averages in the place of.
-
-        It does so after the last epoch, for good.
-        """
+    def before_epoch_end(self, epoch: int, *, may_save_inside: bool) -> None:
+        """Takes down what is about to be lost: weights, and what callbacks were."""
         if self._epochs is not None and epoch + 1 >= self._epochs:
+            # Keras may put averages in their place after the last epoch, for good.
             self._take_weights()
+        if may_save_inside:
+            # One of them may raise, when others have had their turn.
+            self._callbacks_of_epoch = self._callbacks()
+
+    def is_settled(self, error: BaseException | None) -> bool:
+        """Returns whether the states of callbacks are of one moment.
+
+        Args:
+            error: What one of them raised at the end of a batch, or of an epoch for
+                which they are taken down; `None` if all had their turn.
+        """
+        if error is None or self._fit is None or self._callbacks_of_epoch is not None:
+            return True
+        callbacks = self._fit.callbacks
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        raisers = [frame.f_locals.get("self") for frame in frames]
+        reached = [
+            index
+            for index, callback in enumerate(callbacks)
+            if any(callback is raiser for raiser in raisers)
+        ]
+        later = callbacks[max(reached, default=-1) + 1 :]
+        return not _callback_states.count_batches(later)
 
     def after_epoch_end(self) -> None:
-        """The same, where a callback has just ended the training."""
-        self._metrics_of_epoch = None
+        """Forgets what belongs to the epoch, and looks whether it was the last."""
+        self._metrics_of_epoch = self._random_of_epoch = None
+        self._callbacks_of_epoch = None
         if getattr(self._model(), "stop_training", False) and not self._holds_averages:
             self._take_weights()
 
@@ -262,9 +309,15 @@ class Continuation:
         """Takes down whether the model, which is captured now, holds averages."""
         self._averaged = self._holds_averages
 
-    def note_metrics(self) -> None:
-        """Takes the metrics down before validation, which counts them anew."""
-        self._metrics_of_epoch = values(self._model().metrics_variables)
+    def before_validation(self, *, may_save_inside: bool) -> None:
+        """Takes down what validation changes, or puts back what it began with."""
+        if self._random_to_validate is not None:
+            self._put_random(self._random_to_validate)
+            self._random_to_validate = None
+        if may_save_inside:
+            # Metrics are counted anew, and inputs may draw random numbers.
+            self._metrics_of_epoch = values(self._model().metrics_variables)
+            self._random_of_epoch = _random_state.take()
 
     def state(
         self,
@@ -295,18 +348,21 @@ class Continuation:
             stopped=bool(getattr(model, "stop_training", False)) and not inside,
             batches_since_fired=batches_since_fired,
             seed=_fit.seed(),
-            random=_random_state.take(),
+            random=(inside and self._random_of_epoch) or _random_state.take(),
             random_at_epoch=self._random_at_epoch if inside else None,
+            validating=inside and self._random_of_epoch is not None,
             seed_generators=values(seed_generators(model)),
             metrics=metrics if inside else None,
             logs=logs if inside else {},
-            callbacks=tuple(_callback_states.states(running.callbacks))
-            if running
-            else (),
+            callbacks=(inside and self._callbacks_of_epoch) or self._callbacks(),
             data=self._data(inside),
             averaged=self._averaged,
             weights=self._weights if is_lost else None,
         )
+
+    def _callbacks(self) -> tuple[Mapping[str, Any], ...]:
+        callbacks = self._fit.callbacks if self._fit else []
+        return tuple(_callback_states.states(callbacks))
 
     def _data(self, inside: bool) -> Any:
         """Returns what the input says of itself."""

@@ -15,15 +15,19 @@ import functools
 import itertools
 import sys
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any, cast
 
 import keras
 
-# What callbacks do between the beginning and the end of a training.
+from keras_versioned_ckpt.errors import CheckpointWarning
+
+# What callbacks hear of a training that has begun.
 _HOOKS = (
     *("on_epoch_begin", "on_train_batch_begin", "on_train_batch_end", "on_epoch_end"),
+    "on_train_end",
 )
 
 
@@ -44,7 +48,7 @@ class Fit:
         self._forget_epoch: Callable[[], None] = lambda: None
         self._has_metrics = False
         self._is_pretended = False
-        self.data = names.get("x")
+        self.data: Any = names.get("x")
 
     @property
     def callbacks(self) -> list[keras.callbacks.Callback]:
@@ -64,19 +68,22 @@ class Fit:
         Args:
             hook: The name of a hook.
             before: Called with what the hook is called with; or `None`.
-            after: The same, also if a callback raised.
+            after: The same, and `raised=` what a callback raised, or `None`. What it
+                raises itself is a warning then: the other error is the one to see.
         """
         heard = getattr(self._list, hook)
 
-        @functools.wraps(heard)
         def hearing(*args: Any, **kwargs: Any) -> None:
             if before is not None:
                 before(*args, **kwargs)
             try:
                 heard(*args, **kwargs)
-            finally:
+            except BaseException as error:
                 if after is not None:
-                    after(*args, **kwargs)
+                    _without_raising(after, *args, raised=error, **kwargs)
+                raise
+            if after is not None:
+                after(*args, raised=None, **kwargs)
 
         # On this list, which Keras makes for one call of `fit`.
         self._put(self._list, hook, hearing)
@@ -91,7 +98,6 @@ class Fit:
         """
 
         def guarded(act: Any, in_callback: bool = False) -> Any:
-            @functools.wraps(act)
             def acting(*args: Any, **kwargs: Any) -> Any:
                 try:
                     return act(*args, **kwargs)
@@ -107,16 +113,22 @@ class Fit:
         for hook in _HOOKS:
             self._put(self._list, hook, guarded(getattr(self._list, hook), True))
         enumerated = getattr(self._epochs, "_enumerate_iterator", None)
-        if keras.config.backend() == "torch" and enumerated is not None:
-            # The others read the input within `train_function`.
-            def guarding() -> Iterator[Any]:
-                for *numbers, iterator in enumerated():
-                    yield (
-                        *numbers,
-                        _Reading(guarded(functools.partial(next, iterator))),
-                    )
+        if enumerated is None:
+            return
 
-            self._put(self._epochs, "_enumerate_iterator", guarding)
+        def guarding() -> Iterator[Any]:
+            items = enumerated()
+            advance = guarded(functools.partial(next, items))
+            with contextlib.suppress(StopIteration):
+                while True:
+                    *steps, iterator = advance()
+                    if keras.config.backend() == "torch":
+                        # The others read the input within `train_function`.
+                        read = functools.partial(next, iterator)
+                        iterator = _Reading(guarded(read))
+                    yield (*steps, iterator)
+
+        self._put(self._epochs, "_enumerate_iterator", guarding)
 
     def stop(self, model: Any) -> None:
         """Has `fit` end after this batch, and skip what is left of the epoch.
@@ -131,16 +143,14 @@ class Fit:
         """Leaves everything as it was: lists and models may be used again."""
         while self._undo:
             self._undo.pop()()
+        self._epochs = self.data = None
 
-    def _put(self, owner: Any, name: str, value: Any) -> None:
+    def _put(self, owner: Any, name: str, act: Callable[..., Any]) -> None:
         """Puts something in the place of a method, on this object alone."""
         # Past `__setattr__`, for which this would be a change of the model.
         own = vars(owner)
-        if name in own:
-            self._undo.append(functools.partial(own.__setitem__, name, own[name]))
-        else:
-            self._undo.append(functools.partial(own.__delitem__, name))
-        own[name] = value
+        layer = own[name] = _Layer(act, own.get(name))
+        self._undo.append(functools.partial(layer.leave, own, name))
 
     # Where to begin
 
@@ -152,6 +162,8 @@ class Fit:
             setattr, model, "_initial_epoch", model._initial_epoch
         )
         self._undo.append(self._forget_epoch)
+        # Another callback may raise before the first epoch.
+        weakref.finalize(self._list, self._forget_epoch)
         model._initial_epoch = epoch
         return True
 
@@ -183,7 +195,7 @@ class Fit:
         TensorFlow's shuffling does; arrays on other backends are shuffled by generators
         whose states can be put back.
         """
-        if self._kind == "ArrayDataAdapter":
+        if self._kind == "ArrayDataAdapter" and self._epochs.steps_per_epoch is None:
             shuffles = getattr(self._epochs.data_adapter, "_shuffle", True)
             return bool(shuffles) and keras.config.backend() == "tensorflow"
         return True
@@ -204,6 +216,13 @@ class Fit:
         goes_on = epochs.steps_per_epoch is not None
         if self._kind == "ArrayDataAdapter" and not goes_on:
             return  # what is drawn for it comes from generators that are put back
+        if self.is_indexed and not goes_on:
+            # It may have an order of its own. To begin an epoch would start threads,
+            # which draw random numbers when it suits them.
+            for _ in range(count):
+                self.data.on_epoch_begin()
+                self.data.on_epoch_end()
+            return
         all_read = goes_on or epochs.data_adapter.num_batches is None
         first_read = all_read or keras.config.backend() != "tensorflow"
         with warnings.catch_warnings():
@@ -225,6 +244,7 @@ class Fit:
         read: bool,
         before: Callable[[], None],
         after: Callable[[], None],
+        missed: Callable[[], None],
         logs: Mapping[str, Any],
     ) -> None:
         """Has the next epoch begin in its middle.
@@ -236,6 +256,7 @@ class Fit:
                 its own, and is there already.
             before: Called before the input is asked for anything.
             after: Called when it is at its place.
+            missed: Called before that, if no step begins there.
             logs: What the last of them reported, for an epoch that has no other.
         """
         epochs = self._epochs
@@ -250,9 +271,14 @@ class Fit:
             before()
             steps = [0]
             is_behind = True
+            is_there = False
             # A release with three tells the first and the last step.
             for *steps, iterator in enumerated():
                 if steps[-1] >= count:
+                    if not is_there:
+                        is_there = True
+                        missed()
+                        after()
                     if is_behind and epochs.data_adapter.num_batches is None:
                         # It may be that there are no more, which shows only now.
                         yield (*steps, self._not_empty(model, iterator, logs))
@@ -265,6 +291,7 @@ class Fit:
                 has_more = not read or self._read(model, iterator)
                 if steps[-1] == count - 1:
                     # Before the input is asked for anything else, be it for its end.
+                    is_there = True
                     after()
                 if not has_more:
                     break  # with `steps_per_execution`, the last step may be short
@@ -362,6 +389,36 @@ class Fit:
 def _is_end_of_input(error: BaseException) -> bool:
     # TensorFlow has an error of its own for what Python has StopIteration for.
     return isinstance(error, StopIteration) or type(error).__name__ == "OutOfRangeError"
+
+
+def _without_raising(act: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    try:
+        act(*args, **kwargs)
+    except Exception as error:
+        warnings.warn(
+            f"After a callback had raised: {error}", CheckpointWarning, stacklevel=3
+        )
+
+
+class _Layer:
+    """What stands in the place of a method for a while, and what stood there before."""
+
+    def __init__(self, act: Callable[..., Any], before: Any) -> None:
+        self._act = act
+        self._before = before
+        self._is_used = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._act(*args, **kwargs)
+
+    def leave(self, own: dict[str, Any], name: str) -> None:
+        """Goes, at once or when what was put on top of it has gone."""
+        self._is_used = False
+        while isinstance(top := own.get(name), _Layer) and not top._is_used:
+            if top._before is None:
+                del own[name]
+            else:
+                own[name] = top._before
 
 
 class _Reading:

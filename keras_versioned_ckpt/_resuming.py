@@ -125,14 +125,21 @@ def _put(
             + "Build and compile the model as the one that was saved, or pass another "
             "directory."
         )
+    others: list[tuple[str, Sequence[Any], Sequence[np.ndarray]]] = []
+    if state is not None:
+        others.append(("seeds", seed_generators(model), state.seed_generators))
+        if state.weights is not None:
+            others.append(("trained weights", model.trainable_variables, state.weights))
+    for what, variables, saved in others:
+        if not fit(variables, saved):
+            raise ResumeError(
+                f"The {what} of {version.name} are not those of the model, which is "
+                "left as it was. Build the model as the one that was saved."
+            )
     checked.read()
-    if state is None:
-        return
-    _assign(seed_generators(model), state.seed_generators, version, "random seeds")
-    if state.weights is not None:
-        _assign(
-            model.trainable_variables, state.weights, version, "weights in training"
-        )
+    for _, variables, saved in others:
+        for variable, value in zip(variables, saved, strict=True):
+            variable.assign(value)
 
 
 def _build(model: Any) -> None:
@@ -158,24 +165,12 @@ def values(variables: Sequence[Any]) -> tuple[np.ndarray, ...]:
     return tuple(np.array(keras.ops.convert_to_numpy(v)) for v in variables)
 
 
-def _assign(
-    variables: Sequence[Any],
-    saved: Sequence[np.ndarray],
-    version: Version,
-    what: str,
-) -> None:
-    if not fit(variables, saved):
-        raise ResumeError(
-            f"The {what} of {version.name} are not those of the model, which now "
-            "holds the version's weights. Build the model as the one that was saved."
-        )
-    for variable, value in zip(variables, saved, strict=True):
-        variable.assign(value)
-
-
 def fit(variables: Sequence[Any], saved: Sequence[np.ndarray]) -> bool:
-    """Returns whether values have the shapes of variables."""
-    return [tuple(v.shape) for v in variables] == [value.shape for value in saved]
+    """Returns whether values have the shapes and types of variables."""
+    ours = [
+        (tuple(v.shape), keras.backend.standardize_dtype(v.dtype)) for v in variables
+    ]
+    return ours == [(value.shape, value.dtype.name) for value in saved]
 
 
 def _warn(text: str) -> None:

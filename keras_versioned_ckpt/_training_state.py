@@ -5,6 +5,7 @@
 * An array is `{"$array": [dtype, shape, text]}`, its bytes in base 64, little-endian.
 * An array of more than 64 KiB is `{"$array": [dtype, shape, key]}` with an integer key:
   the dataset of that name in the group `vars` of `training_state.h5`.
+* A long list of floats is `{"$floats": array}`.
 * A float that is not finite is `{"$float": "nan"}`, or `"inf"`, or `"-inf"`.
 * An integer beyond 2**53 is `{"$int": "…"}`.
 * A dictionary with a key that begins with `$` is `{"$dict": [[key, value], …]}`.
@@ -29,12 +30,16 @@ from keras_versioned_ckpt._messages import shown
 from keras_versioned_ckpt._staging import Staged
 from keras_versioned_ckpt.errors import CorruptVersionError, StoreError
 from keras_versioned_ckpt.manifest import File, Manifest
+from keras_versioned_ckpt.records import Version
 from keras_versioned_ckpt.snapshot import Snapshot
 
 STATE, ARRAYS = "training_state.json", "training_state.h5"
 FORMAT = 1
-_MAX_BYTES = 256 * 1024 * 1024
+_MAX_BYTES = 16 * 1024 * 1024
+_MAX_PARTS = 200_000
 _LARGEST_INLINE = 64 * 1024
+# Above it, floats are written as an array: the history of a long training has many.
+_LONGEST_LIST = 256
 _MAX_SIDES = 64  # as NumPy has it
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
 _DTYPE = re.compile(r"bool|bfloat16|(float|int|uint|complex)[0-9]{1,3}|float8_\w{1,20}")
@@ -55,6 +60,8 @@ class TrainingState:
         seed: What `keras.utils.set_random_seed` was called with; `None` if it was not.
         random: The generators of random numbers; see `_random_state`.
         random_at_epoch: The same at the beginning of this epoch; `None` between two.
+        validating: Whether all batches of the epoch were trained on; `random` is then
+            that of the beginning of the validation.
         seed_generators: The states of those that belong to the model, in its order.
         metrics: The values of the metrics' variables; `None` between two epochs.
         logs: What the last batch reported; empty between two epochs.
@@ -76,6 +83,7 @@ class TrainingState:
     seed: int | None = None
     random: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     random_at_epoch: Mapping[str, Any] | None = None
+    validating: bool = False
     seed_generators: tuple[np.ndarray, ...] = ()
     metrics: tuple[np.ndarray, ...] | None = None
     logs: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -122,17 +130,28 @@ def read(directory: Path, manifest: Manifest) -> TrainingState | None:
     """
     if STATE not in manifest.files:
         return None
-    data = _integrity.checked(directory, manifest, STATE)
+    data = bytes(_integrity.checked(directory, manifest, STATE))
     try:
-        fields = _strict_json.loads(bytes(data), _MAX_BYTES)
+        # What stands in texts is counted as well, which is as many as nobody has.
+        if data.count(b"[") + data.count(b"{") > _MAX_PARTS:
+            raise ValueError("it has too many parts")
+        fields = _strict_json.loads(data, _MAX_BYTES)
         if not isinstance(fields, dict):
             raise ValueError("it is no object")
         _check_format(fields.pop("format", None))
-        return _state(_decoded(fields, _arrays(directory, manifest)))
-    except (ValueError, TypeError, KeyError) as error:
+        state = _state(_decoded(fields, _arrays(directory, manifest)))
+        _check_moment(state, manifest.version)
+        return state
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptVersionError(
             f"{directory.name}/{STATE} is damaged: {error}"
         ) from error
+
+
+def _check_moment(state: TrainingState, version: Version) -> None:
+    said = (version.epoch, version.batch, version.step)
+    if (state.epoch, state.batch, state.step) != said:
+        raise ValueError(f"it is not of the moment {said} of its manifest")
 
 
 def _arrays(directory: Path, manifest: Manifest) -> Any:
@@ -183,6 +202,9 @@ def _encoded(value: Any, arrays: list[np.ndarray]) -> Any:
             return {"$dict": [[key, item] for key, item in items.items()]}
         return items
     if isinstance(value, (list, tuple)):
+        kinds = set(map(type, value)) if len(value) > _LONGEST_LIST else ()
+        if kinds == {float}:
+            return {"$floats": _encoded(np.array(value, np.float64), arrays)}
         return [_encoded(item, arrays) for item in value]
     if isinstance(value, np.ndarray):
         return {"$array": [value.dtype.name, list(value.shape), _bytes(value, arrays)]}
@@ -214,6 +236,8 @@ def _decoded(value: Any, arrays: Any) -> Any:
             return _array(*content, arrays=arrays)
         if form == "$float":
             return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[content]
+        if form == "$floats":
+            return [float(item) for item in _decoded(content, arrays).tolist()]
         if form == "$int":
             if not _INTEGER.fullmatch(content):
                 raise ValueError(f"{shown(content)} is no integer")
@@ -265,8 +289,11 @@ def _state(fields: Mapping[str, Any]) -> TrainingState:
                 raise ValueError(f"{name!r} holds something else than arrays")
             known[name] = tuple(known[name])
     known["callbacks"] = tuple(known.get("callbacks", ()))
-    if not all(isinstance(item, Mapping) for item in known["callbacks"]):
-        raise ValueError("'callbacks' holds something else than objects")
+    for item in known["callbacks"]:
+        if not isinstance(item, Mapping) or not isinstance(item.get("callback"), str):
+            raise ValueError("'callbacks' holds something else than their states")
+        if "state" not in item:
+            raise ValueError(f"{shown(item['callback'])} has no state")
     return TrainingState(**known)
 
 
@@ -282,6 +309,7 @@ _KINDS: dict[str, Any] = {
     "seed": _OPTIONAL_COUNT,
     "random": dict,
     "random_at_epoch": (dict, _NONE),
+    "validating": bool,
     "seed_generators": list,
     "metrics": (list, _NONE),
     "logs": dict,

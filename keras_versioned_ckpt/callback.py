@@ -172,8 +172,10 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         """Sets what belongs to one use of the callback, not to its arguments."""
         self._store: CheckpointStore | None = None
         self._saver: Saver | None = None
+        self._continuation: Any = None
         self._resumption: Resumption | None = None
         self._is_restored = False
+        self._restored: Any = None
         self._is_prepared = False
         self._running: _fit.Fit | None = None
         self._interruptions: Interruptions | None = None
@@ -277,6 +279,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             )
         self._resumption = self._resumed(model)
         self._is_restored = self._resumption is not None
+        self._restored = model
         return self._resumption.initial_epoch if self._resumption else 0
 
     # Going on
@@ -302,11 +305,24 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         if self.resume and not self._is_restored:
             self._resumption = self._resumed(self.model)
         if self._resumption is not None and running is not None:
-            _check_alone(running.callbacks)
+            self._check_alone(running.callbacks)
             state = self._resumption.state
             self._put_loggers_back = _callback_states.before_begin(
                 running.callbacks, state.callbacks, state.epoch
             )
+
+    def _check_alone(self, callbacks: Iterable[Any]) -> None:
+        """Refuses what would put back another state right after this one."""
+        for callback in callbacks:
+            is_rival = isinstance(callback, VersionedCheckpoint) and callback.resume
+            if callback is not self and (
+                is_rival or isinstance(callback, keras.callbacks.BackupAndRestore)
+            ):
+                raise ValueError(
+                    f"`{type(callback).__name__}` must not be used in a training that "
+                    "a `VersionedCheckpoint` resumes. Received: "
+                    f"callback={callback!r}. Leave one of them out."
+                )
 
     # The hooks of Keras
 
@@ -355,9 +371,16 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         if self.resume and self._resumption is None:
             self._resume(running)
         resumption, self._resumption = self._resumption, None
+        if self._is_restored and self._restored is not self.model:
+            raise ValueError(
+                "`fit` must be that of the model that was given to `restore`. "
+                f"Received: restore({shown(self._restored.name)}), and a fit of "
+                f"{shown(self.model.name)}."
+            )
+        self._restored = None
         epochs = (self.params or {}).get("epochs")
         self._continuation = Continuation(
-            running, lambda: self.model, epochs, resumption
+            running, lambda: self.model, epochs, resumption, may_go_on=self.resume
         )
         self._continuation.begin(told=self._is_restored)
         self._is_restored = False
@@ -368,7 +391,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._batch_logs = {}
         self._batches_since_fired = 0
         self._saved_at: tuple[int, int, int] | None = None
-        self._is_stopping = False
+        self._is_stopping = self._is_begun = False
         if resumption is not None:
             state = resumption.state
             self._epoch, self._batch = state.epoch, state.batch or 0
@@ -380,13 +403,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         return resumption
 
     def _listen(self) -> None:
-        """Hears of what happens around the callbacks, and takes over signals."""
-        signals = dict(self._trigger.signals)
-        if self._trigger.catches_exceptions and _in_main_thread():
-            signals.setdefault(signal.SIGINT, None)
-        if signals:
-            self._interruptions = Interruptions(signals)
-            self._interruptions.install()
+        """Hears of what happens before and after all callbacks."""
         if self._running is None:
             return
         hear = self._running.listen
@@ -394,8 +411,18 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         hear("on_epoch_end", self._before_epoch_end, self._after_epoch_end)
         hear("on_train_end", self._before_train_end, self._after_train_end)
         if self._looks_at_batches:
-            hear("on_train_batch_end", self._before_batch_end, self._complete)
-        if self._may_be_interrupted:
+            hear("on_train_batch_end", self._before_batch_end, self._after_batch_end)
+
+    def _take_over(self) -> None:
+        """Takes over signals, and what ends a training, when it really begins."""
+        self._is_begun = True
+        signals = dict(self._trigger.signals)
+        if self._trigger.catches_exceptions and _in_main_thread():
+            signals.setdefault(signal.SIGINT, None)
+        if signals:
+            self._interruptions = Interruptions(signals)
+            self._interruptions.install()
+        if self._running is not None and self._may_be_interrupted:
             self._running.guard(self.model, self._failed)
 
     def _before_epoch_begin(self, *_: Any, **__: Any) -> None:
@@ -405,6 +432,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         """Takes note of how many epochs are completed, and of none of its batches."""
         if self._running is None:
             self._continuation.before_epochs()
+        if not self._is_begun:
+            self._take_over()
         self._epoch = epoch
         self._batch = self._continuation.batches_before(epoch)
         self._is_inside = self._batch > 0
@@ -412,6 +441,11 @@ class VersionedCheckpoint(keras.callbacks.Callback):
 
     def _after_epoch_begin(self, *_: Any, **__: Any) -> None:
         self._continuation.after_epoch_begin(may_save_inside=self._looks_at_batches)
+
+    def _after_batch_end(
+        self, *_: Any, raised: BaseException | None, **__: Any
+    ) -> None:
+        self._complete(settled=self._continuation.is_settled(raised))
 
     def _before_batch_end(
         self, batch: int, logs: Mapping[str, Any] | None = None
@@ -434,9 +468,10 @@ class VersionedCheckpoint(keras.callbacks.Callback):
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Takes note of the training's metrics, before validation resets them."""
-        is_training = self._interruptions is not None or self._running is not None
-        if self._may_be_interrupted and is_training:
-            self._continuation.note_metrics()
+        if self._continuation is not None:
+            self._continuation.before_validation(
+                may_save_inside=self._may_be_interrupted
+            )
 
     def _on_test_batch_end(
         self, batch: int, logs: Mapping[str, Any] | None = None
@@ -445,7 +480,9 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._stops_for_signal(self._batch_logs)
 
     def _before_epoch_end(self, epoch: int, *_: Any, **__: Any) -> None:
-        self._continuation.before_epoch_end(epoch)
+        self._continuation.before_epoch_end(
+            epoch, may_save_inside=self._may_be_interrupted
+        )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Saves, if it is time."""
@@ -453,10 +490,14 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._tell_news()
         self._warn_of_missing(logs or {})
         self._consider("epoch_end", logs)
+        self._stops_for_signal(logs)
 
-    def _after_epoch_end(self, *_: Any, **__: Any) -> None:
-        self._complete()
-        self._continuation.after_epoch_end()
+    def _after_epoch_end(
+        self, *_: Any, raised: BaseException | None, **__: Any
+    ) -> None:
+        self._complete(settled=raised is None)
+        if raised is None:
+            self._continuation.after_epoch_end()
 
     def _before_train_end(self, *_: Any, **__: Any) -> None:
         # No epoch may have begun, where nothing was left to train.
@@ -466,14 +507,22 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         """Saves, if it is time; then waits until everything is on the disk."""
         if not self._is_stopping:
             self._consider("train_end", logs)
+            self._stops_for_signal(logs)
         if self._running is None:
-            self._after_train_end()
+            self._after_train_end(raised=None)
 
-    def _after_train_end(self, *_: Any, **__: Any) -> None:
+    def _after_train_end(
+        self, *_: Any, raised: BaseException | None, **__: Any
+    ) -> None:
         interruptions = self._interruptions
         try:
-            self._complete()
-            self.wait()
+            self._complete(settled=raised is None)
+            self._settle()
+        except SaveError as error:
+            if interruptions is None or interruptions.received is None:
+                raise
+            # Nobody would hear of it from a process that dies of a signal.
+            self._warn_of_failure(f"signal {interruptions.received}", error)
         finally:
             self._end()
         if interruptions is not None:
@@ -487,6 +536,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         if self._running is not None:
             self._running.leave()
             self._running = None
+        # They know the data and the model, which need not live as long as this does.
+        self._continuation = None
         self._put_loggers_back()
         self._put_loggers_back = lambda: None
         if self._saver is not None:
@@ -503,29 +554,39 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             self._is_stopping = True
             number = interruptions.received
             event: Event = "signal" if number in self._trigger.signals else "exception"
-            self._consider(event, logs, number)
-            self._complete(at_once=True)
+            try:
+                self._consider(event, logs, number)
+                if self._is_inside:
+                    self._complete(at_once=True)
+            except SaveError as error:
+                self._warn_of_failure(f"signal {number}", error)
             if self._running is not None:
                 self._running.stop(self.model)
             else:
                 self.model.stop_training = True
         return True
 
+    def _warn_of_failure(self, ended_by: str, error: Exception) -> None:
+        warnings.warn(
+            f"Training ended by {ended_by}, and its last state could not be saved: "
+            f"{error}",
+            CheckpointWarning,
+            stacklevel=3,
+        )
+
     def _failed(self, error: BaseException, in_callback: bool) -> None:
         """Saves what there is, if training ends by an error; never raises another."""
+        if self._continuation is None:
+            return  # the same error, on its way through `fit`
         expected = isinstance(error, (Exception, KeyboardInterrupt))
+        settled = not in_callback or self._continuation.is_settled(error)
         try:
             # What comes of a save that failed is no reason to try again.
             if expected and not isinstance(error, SaveError):
                 self._consider("exception", self._batch_logs)
-                self._complete(settled=not in_callback, at_once=True)
+                self._complete(settled=settled, at_once=True)
         except Exception as failure:
-            warnings.warn(
-                f"Training ended by {type(error).__name__}, and its last state could "
-                f"not be saved: {failure}",
-                CheckpointWarning,
-                stacklevel=2,
-            )
+            self._warn_of_failure(type(error).__name__, failure)
         finally:
             self._end()
 
@@ -557,13 +618,17 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         step = self._step
         if event != "batch_end" or self._trigger.counts_steps:
             step = step_of(self.model) or 0
+        since = self._steps_since_save(step)
+        if self._is_inside and self._saved_at != (self._epoch, self._batch, step):
+            # With gradients that accumulate, the optimizer counts only some batches.
+            since = since or None
         moment = Moment(
             event=event,
             epoch=self._epoch,
             step=step,
             previous_step=self._step,
             batches_since_fired=self._batches_since_fired,
-            steps_since_save=self._steps_since_save(step),
+            steps_since_save=since,
             seconds_since_save=self._clock() - self._time_of_save,
             metrics=metrics,
             best=self._best_values() if event == "epoch_end" else {},
@@ -576,12 +641,11 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._batches_since_fired = 0
         if event == "batch_end":
             metrics = self._scalars(logs or {})
-        if event in ("signal", "exception"):
-            if moment.steps_since_save == 0:
-                return  # that very state is saved already
-        elif self._best_mode and not self._is_best(event, metrics, self._best_mode):
-            return
-        self._save(event, metrics, fired)
+        # Where training ends before its time, there is no other chance.
+        is_last = event in ("signal", "exception")
+        mode = None if is_last else self._best_mode
+        if mode is None or self._is_best(event, metrics, mode):
+            self._save(event, metrics, fired)
 
     def _steps_since_save(self, step: int) -> int | None:
         if self._saved_at is None:
@@ -759,24 +823,14 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         left_behind = {"_store", "_saver", "_model", "_resumption", "_running"}
         left_behind |= {"_interruptions", "_put_loggers_back", "_continuation"}
         left_behind |= {"on_train_batch_end", "_overridden"}
-        left_behind |= {"on_test_batch_end", "_overridden_test"}
+        left_behind |= {"on_test_batch_end", "_overridden_test", "_restored"}
+        left_behind |= {"_batch_logs"}
         return {k: v for k, v in self.__dict__.items() if k not in left_behind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._model = None
         self._start_afresh()
-
-
-def _check_alone(callbacks: Iterable[Any]) -> None:
-    """Refuses a callback of Keras that would put back another state right after."""
-    for callback in callbacks:
-        if isinstance(callback, keras.callbacks.BackupAndRestore):
-            raise ValueError(
-                "`BackupAndRestore` must not be used in a training that "
-                f"`VersionedCheckpoint` resumes. Received: callback={callback!r}. "
-                "Leave one of them out."
-            )
 
 
 def _in_main_thread() -> bool:

@@ -15,6 +15,7 @@ from keras_versioned_ckpt._callback_states import (
     averages_are_in,
     before_begin,
     restore,
+    say_averages_are_in,
     states,
     unknown,
 )
@@ -260,9 +261,11 @@ def test_averages_are_in_the_model(tmp_path: Path) -> None:
     fit(a_model(use_ema=True), callbacks, epochs=2)
     assert set(seen) == {("train", False), ("test", True), ("epoch", True)}
     assert states(callbacks) == [
-        {"callback": "keras.callbacks.SwapEMAWeights", "state": {}}
+        {"callback": "keras.callbacks.SwapEMAWeights", "state": {"in_model": True}}
     ]
     assert restore(callbacks, states(callbacks)) == []
+    assert averages_are_in(callbacks)
+    say_averages_are_in(callbacks, callbacks[0].model, averages=False)
     assert not averages_are_in(callbacks)
 
 
@@ -599,6 +602,10 @@ def test_a_set_state_that_fails() -> None:
 class Mine(keras.callbacks.Callback):
     """A callback whose state nobody knows."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
 
 class Stopping(keras.callbacks.EarlyStopping):
     """A callback that is known by its base."""
@@ -623,7 +630,7 @@ def test_unknown(tmp_path: Path) -> None:
         Stopping(),
     ]
     assert unknown(known) == []
-    others = [Mine(), keras.callbacks.LambdaCallback(), Mine()]
+    others = [Mine(), keras.callbacks.LambdaCallback(print), Mine()]
     assert unknown([*known, *others]) == ["Mine", "LambdaCallback"]
 
 
@@ -649,7 +656,7 @@ def test_another_keras(
     callback = getattr(keras.callbacks, kind)()
     assert unknown([callback]) == [kind]
     assert states([callback]) == []
-    saved = [{"callback": f"keras.callbacks.{kind}", "state": {}}]
+    saved = [{"callback": f"keras.callbacks.{kind}", "state": {"x": 1}}]
     assert len(restore([callback], saved)) == 1
     assert not averages_are_in([callback])
 

@@ -1,10 +1,12 @@
 """What a training goes on from, what it refuses, and what it cannot put back."""
 
 import contextlib
+import gc
 import json
 import shutil
 import threading
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +263,27 @@ class TestRestore:
         )
         assert history.history == straight.history
 
+    def test_another_model_is_refused(self, store: Path) -> None:
+        """The weights would be in one, and the rest in the other."""
+        fit(store, epochs=1)
+        checkpoint = VersionedCheckpoint(store, monitor="loss")
+        checkpoint.restore(network())
+        with pytest.raises(ValueError, match="the model that was given to `restore`"):
+            network().fit(X, Y, epochs=2, verbose=0, callbacks=[checkpoint])
+
+    def test_neither_data_nor_model_live_as_long(self, store: Path) -> None:
+        """A callback that is kept is small."""
+        fit(store, epochs=1)
+        model, x = network(), np.array(X)
+        data = weakref.ref(x)
+        checkpoint = VersionedCheckpoint(store, monitor="loss", resume=True)
+        model.fit(x, Y, epochs=2, verbose=0, callbacks=[checkpoint])
+        checkpoint._model = None  # which Keras keeps
+        del model, x
+        keras.utils.clear_session()
+        gc.collect()
+        assert data() is None
+
     def test_another_fit_begins_where_it_is_told_to(self, store: Path) -> None:
         """Nothing of it is left in the model."""
         fit(store, epochs=2)
@@ -362,17 +385,27 @@ class TestOtherCallbacks:
     """Their states are theirs to give."""
 
     def test_unknown_ones_are_named_once(self, store: Path) -> None:
-        """When a training goes on, and not before."""
+        """At the start of each training that is to go on, or may have to."""
 
         class Counting(keras.callbacks.Callback):
             """Has a state, and does not give it."""
 
+            count = 0
+
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                self.count += 1
+
+            def on_train_begin(self, logs: Any = None) -> None:
+                self.count = 0
+
         with warnings.catch_warnings():
             warnings.simplefilter("error", CheckpointWarning)
-            fit(store, callbacks=[Counting()])
-        with pytest.warns(CheckpointWarning, match=r"^'?Counting'?: the state") as said:
-            fit(store, epochs=3, callbacks=[Counting(), Counting()])
-        assert len([w for w in said if "Counting" in str(w.message)]) == 1
+            fit(store.with_name("other"), callbacks=[Counting()], resume=False)
+        # While something can be done about it, and when it is too late.
+        for epochs in (1, 2):
+            with pytest.warns(CheckpointWarning, match="Counting: the state") as said:
+                fit(store, epochs=epochs, callbacks=[Counting(), Counting()])
+            assert len([w for w in said if "Counting" in str(w.message)]) == 1
 
     def test_a_state_that_json_cannot_hold(self, store: Path) -> None:
         """It is told where, and the training goes no further without saving."""

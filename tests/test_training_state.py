@@ -1,5 +1,6 @@
 """The state of a training as files: what is written is read, and nothing else is."""
 
+import dataclasses
 import hashlib
 import json
 import random
@@ -66,9 +67,10 @@ def there_and_back(directory: Path, state: TrainingState) -> TrainingState:
     store = CheckpointStore(directory, create=True)
     with store.stage() as staged:
         write(state, staged)
+        moment = {"epoch": state.epoch, "batch": state.batch, "step": state.step}
         manifest = Manifest(
             store_id="x",
-            version=versions([0.5])[0],
+            version=dataclasses.replace(versions([0.5])[0], **moment),
             files=dict(staged.files),
             trigger=(),
             software={},
@@ -88,6 +90,8 @@ quickly = settings(
 @quickly
 @given(data=VALUES)
 @example(data={"$array": ["float32", [1], "AAAA"]})
+@example(data=[0.1, float("nan")] * 200)
+@example(data=[0.1] * 20_000)
 @example(data=np.zeros(20_000, "float32"))
 @example(data=[np.zeros(20_000, "float32"), {"b": np.ones((130, 130), "int64")}])
 def test_what_is_written_is_read(tmp_path: Path, data: Any) -> None:
@@ -119,6 +123,7 @@ def test_every_field_is_kept(tmp_path: Path) -> None:
         seed=5,
         random={"a": array},
         random_at_epoch={"b": array},
+        validating=True,
         seed_generators=(array,),
         metrics=(array, array),
         logs={"loss": float("nan")},
@@ -138,7 +143,7 @@ def read_text(directory: Path, text: str) -> TrainingState | None:
     directory.mkdir(exist_ok=True)
     (directory / STATE).write_bytes(data)
     file = File(size=len(data), sha256=hashlib.sha256(data).hexdigest())
-    version = versions([0.5])[0]
+    version = dataclasses.replace(versions([0.5])[0], epoch=1, step=0)
     return read(
         directory,
         Manifest(
@@ -173,6 +178,12 @@ def test_what_is_not_there_has_its_default(tmp_path: Path) -> None:
         {"random": []},
         {"callbacks": {}},
         {"callbacks": [1]},
+        {"callbacks": [{}]},
+        {"callbacks": [{"callback": "x"}]},
+        {"callbacks": [{"callback": 3, "state": 3}]},
+        {"epoch": 99},
+        {"batch": 3},
+        {"data": [[]] * 250_000},
         {"metrics": [1.0]},
         {"weights": [{"$array": ["float32", [2], "AAAA"]}]},
         {"data": {"$array": ["float32", [1 << 40], ""]}},
@@ -193,7 +204,7 @@ def test_what_is_not_there_has_its_default(tmp_path: Path) -> None:
         {"data": {"$dict": [[[], 2]]}},
         {"data": {"$dict": 3}},
     ],
-    ids=str,
+    ids=lambda change: str(change)[:40],
 )
 def test_what_nobody_can_have_written_is_damage(
     tmp_path: Path, change: dict[str, Any]
