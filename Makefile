@@ -91,11 +91,13 @@ test-oldest: $(OLDEST_STAMP)
 # As root, so that power can be cut; needs strace, mkfs.ext4 and mkfs.xfs.
 faults: $(STAMP)
 	$(BIN)/python -m faults --write docs/reliability.rst
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long tests
 
 bench: $(BENCH_STAMP)
 	$(BIN)/python benchmarks/plan.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/saving.py
+	$(BIN)/python benchmarks/resuming.py
 
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .coverage* .hypothesis .mypy_cache .ruff_cache

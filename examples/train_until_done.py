@@ -55,7 +55,7 @@ history = model.fit(
     verbose=0,
     callbacks=[checkpoint],
 )
-# The first process of a container does not die of a signal, and `fit` returns.
+# Where somebody has the signals ignored, the training ends, and `fit` returns.
 if len(history.epoch) < EPOCHS:
     sys.exit(f"Stopped after {len(history.epoch)} of {EPOCHS} epochs.")
 logs = {name: values[-1] for name, values in history.history.items()}

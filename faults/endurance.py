@@ -36,12 +36,14 @@ def _measured(directory: Path, threads: int, seconds: float) -> list[float]:
     sizes = {p: p.stat().st_size for p in directory.rglob("*") if p.is_file()}
     # Its lines are the memory of what is gone, and its index is a cache of them.
     ledger = sum(size for p, size in sizes.items() if p.name.startswith("ledger"))
+    # The history of the training is in each version, and longer after each epoch.
+    states = sum(s for p, s in sizes.items() if p.name.startswith("training_state"))
     room = sum(size for p, size in sizes.items() if p.parts[-2] == ".versions")
     return [
         len(os.listdir("/proc/self/fd")),
         threads,
         int(memory[1]) * 1024 if memory else 0,
-        sum(sizes.values()) - room,
+        sum(sizes.values()) - room - states,
         room - ledger,
         ledger,
         seconds,

@@ -508,6 +508,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         if not self._is_stopping:
             self._consider("train_end", logs)
             self._stops_for_signal(logs)
+        # What was begun in an epoch is on the disk when others hear of the end.
+        self._settle()
         if self._running is None:
             self._after_train_end(raised=None)
 

@@ -46,6 +46,7 @@ from .zoo import fit, network
         ({"initial_value_threshold": "low"}, ValueError),
         ({"initial_value_threshold": float("nan")}, ValueError),
         ({"save_on_background": None}, TypeError),
+        ({"resume": "yes"}, TypeError),
         ({"resume": 1}, TypeError),
         ({"metadata": {"x": object()}}, TypeError),
         ({"metadata": {"x": float("inf")}}, ValueError),
@@ -73,12 +74,6 @@ def test_arguments_that_exclude_each_other(directory: Path) -> None:
     """A SavedModel is no weights file."""
     with pytest.raises(ValueError, match="Drop one of them"):
         VersionedCheckpoint(directory, save_weights_only=True, format="saved_model")
-
-
-def test_resume_is_refused_until_it_is_there(directory: Path) -> None:
-    """It says so, instead of starting from scratch."""
-    with pytest.raises(NotImplementedError, match="load_latest"):
-        VersionedCheckpoint(directory, resume=True)
 
 
 @pytest.mark.parametrize("directory", [3, None, b"bytes", ["a"]])

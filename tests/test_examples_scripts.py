@@ -206,7 +206,6 @@ def test_kubernetes() -> None:
     assert (claim["kind"], job["kind"]) == ("PersistentVolumeClaim", "Job")
     pod = job["spec"]["template"]["spec"]
     assert pod["restartPolicy"] == "Never"  # as `podFailurePolicy` demands
-    assert pod["shareProcessNamespace"] is True
     assert pod["terminationGracePeriodSeconds"] > rule().signals[signal.SIGTERM]
     (container,), (volume,) = pod["containers"], pod["volumes"]
     assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]

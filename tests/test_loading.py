@@ -359,7 +359,7 @@ class TestDamage:
         """The listing is made anew, and the newest version that is left is loaded."""
         from keras_versioned_ckpt import loading
 
-        read = loading._checked
+        read = loading.checked
         calls = []
 
         def racing(version: Any, options: Any) -> Any:
@@ -369,7 +369,7 @@ class TestDamage:
             return read(version, options)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loading, "_checked", racing)
+            patch.setattr(loading, "checked", racing)
             assert epoch(load_latest(trained)) == 2
         assert calls == [3, 2]
 

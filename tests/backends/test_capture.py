@@ -182,14 +182,14 @@ class TestMemory:
 
         class Look(keras.callbacks.Callback):
             def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-                memory = checkpoint._copies._buffer._memory
+                memory = checkpoint._saver._copies._buffer._memory
                 places.append((memory.ctypes.data, len(memory)))
 
         checkpoint = VersionedCheckpoint(directory)
         fit(network(), checkpoint, Look(), epochs=3)
         assert len(set(places)) == 1
         assert places[0][1] > 0
-        assert len(checkpoint._copies._buffer._memory) == 0
+        assert len(checkpoint._saver._copies._buffer._memory) == 0
 
     def test_memory_is_taken_before_the_first_save(self, directory: Path) -> None:
         """So that the first save need not wait for it."""
@@ -197,7 +197,7 @@ class TestMemory:
 
         class Look(keras.callbacks.Callback):
             def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-                sizes.append(len(checkpoint._copies._buffer._memory))
+                sizes.append(len(checkpoint._saver._copies._buffer._memory))
 
         checkpoint = VersionedCheckpoint(directory)
         fit(network(units=1000), checkpoint, Look(), epochs=1)
@@ -222,7 +222,7 @@ class TestMemory:
         with pytest.warns(CheckpointWarning, match="Too little memory") as caught:
             fit(model, checkpoint, epochs=3)
         assert len([w for w in caught if w.category is CheckpointWarning]) == 1
-        assert len(checkpoint._copies._buffer._memory) == 0 or how == "refused"
+        assert len(checkpoint._saver._copies._buffer._memory) == 0 or how == "refused"
         assert [v.number for v in CheckpointStore(directory)] == [1, 2, 3]
         assert same_weights(weights(load_latest(directory)), weights(model))
 
@@ -252,7 +252,7 @@ class TestMemory:
             model = network(units=1000)
             fit(model, checkpoint, epochs=2)
         assert threads == 2 * [threading.main_thread()]
-        assert len(checkpoint._copies._buffer._memory) == 0
+        assert len(checkpoint._saver._copies._buffer._memory) == 0
         assert same_weights(weights(load_latest(directory)), weights(model))
 
 

@@ -68,7 +68,13 @@ def state(directory: Path) -> dict[str, tuple[Any, ...]]:
     return found
 
 
-@pytest.mark.parametrize("name", KINDS)
+def every() -> Iterator[Any]:
+    """Yields the kinds; those that take seconds to make are for `make faults`."""
+    for name, kind in KINDS.items():
+        yield pytest.param(name, marks=[pytest.mark.long] if kind.heavy else [])
+
+
+@pytest.mark.parametrize("name", every())
 def test_a_hostile_store_does_nothing(
     name: str,
     ward: subprocess.Popen[str],
