@@ -96,7 +96,7 @@ def restore(callbacks: Sequence[Any], saved: Sequence[Mapping[str, Any]]) -> lis
     complaints: list[str] = []
     for callback, state in pairs:
         if _has_protocol(callback):
-            _set_state(callback, state)
+            set_state(callback, state)
         elif adapter := _adapter_of(callback):
             complaints += adapter.write(callback, state)
     for name in left:
@@ -268,12 +268,17 @@ def checked(value: Any, kind: str, where: str, depth: int = 0) -> Any:
     )
 
 
-def _set_state(callback: Any, state: Any) -> None:
+def set_state(owner: Any, state: Any) -> None:
+    """Gives a callback, or an input, the state that it had.
+
+    Raises:
+        ResumeError: If it does not take it.
+    """
     try:
-        callback.set_state(state)
+        owner.set_state(state)
     except Exception as error:
         raise ResumeError(
-            f"`{type(callback).__name__}.set_state()` failed with the state that its "
+            f"`{type(owner).__name__}.set_state()` failed with the state that its "
             f"`get_state()` returned: {type(error).__name__}: {error}"
         ) from error
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from keras_versioned_ckpt import _callback_states, _fit, _random_state
-from keras_versioned_ckpt._messages import listing, shown
+from keras_versioned_ckpt._messages import listing
 from keras_versioned_ckpt._resuming import Resumption, fit, seed_generators, values
 from keras_versioned_ckpt._training_state import TrainingState
 from keras_versioned_ckpt.errors import CheckpointWarning, ResumeError
@@ -147,7 +147,7 @@ class Continuation:
         # reads ahead, so that it knows no other place.
         has_own_place = has_state and not running.is_indexed
         if has_state:
-            _set_state(running.data, state.data)
+            _callback_states.set_state(running.data, state.data)
         elif running.has_a_place and self.first_epoch:
             running.pass_over_epochs(state.epoch)
         if not batch:
@@ -377,16 +377,6 @@ def _get_state(data: Any) -> Any:
     if not (hasattr(data, "get_state") and hasattr(data, "set_state")):
         return None
     return _callback_states.checked(data.get_state(), type(data).__name__, "state")
-
-
-def _set_state(data: Any, state: Any) -> None:
-    try:
-        data.set_state(state)
-    except Exception as error:
-        raise ResumeError(
-            f"The input, a {shown(type(data).__name__)}, does not take the state that "
-            f"it had: {error}"
-        ) from error
 
 
 def _warn(text: str) -> None:

@@ -6,13 +6,14 @@ the model's arrays are copied on the calling thread; and the background writes a
 commits them and lets the retention policy prune.
 """
 
+import contextlib
 import logging
 import signal
 import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -414,7 +415,12 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             hear("on_train_batch_end", self._before_batch_end, self._after_batch_end)
 
     def _take_over(self) -> None:
-        """Takes over signals, and what ends a training, when it really begins."""
+        """Takes over signals, and what ends a training, when it really begins.
+
+        Before that, a callback may raise where nobody would give them back.
+        """
+        if self._is_begun:
+            return
         self._is_begun = True
         signals = dict(self._trigger.signals)
         if self._trigger.catches_exceptions and _in_main_thread():
@@ -432,20 +438,24 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         """Takes note of how many epochs are completed, and of none of its batches."""
         if self._running is None:
             self._continuation.before_epochs()
-        if not self._is_begun:
             self._take_over()
         self._epoch = epoch
         self._batch = self._continuation.batches_before(epoch)
         self._is_inside = self._batch > 0
         self._batch_logs = {}
 
-    def _after_epoch_begin(self, *_: Any, **__: Any) -> None:
+    def _after_epoch_begin(
+        self, *_: Any, raised: BaseException | None, **__: Any
+    ) -> None:
         self._continuation.after_epoch_begin(may_save_inside=self._looks_at_batches)
+        if raised is None:
+            self._take_over()
 
     def _after_batch_end(
         self, *_: Any, raised: BaseException | None, **__: Any
     ) -> None:
-        self._complete(settled=self._continuation.is_settled(raised))
+        with self._no_failure_holds_up_a_signal():
+            self._complete(settled=self._continuation.is_settled(raised))
 
     def _before_batch_end(
         self, batch: int, logs: Mapping[str, Any] | None = None
@@ -477,7 +487,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self, batch: int, logs: Mapping[str, Any] | None = None
     ) -> None:
         self._overridden_test(batch, logs=logs)
-        self._stops_for_signal(self._batch_logs)
+        if self._stops_for_signal(self._batch_logs):
+            self._after_batch_end(raised=None)
 
     def _before_epoch_end(self, epoch: int, *_: Any, **__: Any) -> None:
         self._continuation.before_epoch_end(
@@ -509,7 +520,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             self._consider("train_end", logs)
             self._stops_for_signal(logs)
         # What was begun in an epoch is on the disk when others hear of the end.
-        self._settle()
+        with self._no_failure_holds_up_a_signal():
+            self._settle()
         if self._running is None:
             self._after_train_end(raised=None)
 
@@ -518,13 +530,9 @@ class VersionedCheckpoint(keras.callbacks.Callback):
     ) -> None:
         interruptions = self._interruptions
         try:
-            self._complete(settled=raised is None)
-            self._settle()
-        except SaveError as error:
-            if interruptions is None or interruptions.received is None:
-                raise
-            # Nobody would hear of it from a process that dies of a signal.
-            self._warn_of_failure(f"signal {interruptions.received}", error)
+            with self._no_failure_holds_up_a_signal():
+                self._complete(settled=raised is None)
+                self._settle()
         finally:
             self._end()
         if interruptions is not None:
@@ -556,17 +564,27 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             self._is_stopping = True
             number = interruptions.received
             event: Event = "signal" if number in self._trigger.signals else "exception"
-            try:
+            with self._no_failure_holds_up_a_signal():
                 self._consider(event, logs, number)
-                if self._is_inside:
-                    self._complete(at_once=True)
-            except SaveError as error:
-                self._warn_of_failure(f"signal {number}", error)
             if self._running is not None:
                 self._running.stop(self.model)
             else:
                 self.model.stop_training = True
         return True
+
+    @contextlib.contextmanager
+    def _no_failure_holds_up_a_signal(self) -> Iterator[None]:
+        """Has a save that failed be a warning, once a signal waits for its effect.
+
+        The process may be about to die of it, and then nobody would see an error.
+        """
+        try:
+            yield
+        except SaveError as error:
+            number = self._interruptions and self._interruptions.received
+            if number is None:
+                raise
+            self._warn_of_failure(f"signal {number}", error)
 
     def _warn_of_failure(self, ended_by: str, error: Exception) -> None:
         warnings.warn(

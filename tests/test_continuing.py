@@ -4,9 +4,11 @@ import contextlib
 import gc
 import json
 import shutil
+import signal
 import threading
 import warnings
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,11 @@ from keras_versioned_ckpt import (
     CheckpointWarning,
     CorruptVersionError,
     EverySteps,
+    OnException,
+    OnSignal,
     OnTrainEnd,
     ResumeError,
+    SaveError,
     VersionedCheckpoint,
     _fit,
     save_version,
@@ -544,6 +549,64 @@ class TestOtherReleases:
         monkeypatch.setattr(_fit.Fit, "has_a_place", False)
         with pytest.warns(CheckpointWarning, match="beginning of epoch 2, with the 1"):
             assert fit(store).epoch == [0, 1]
+
+
+class Send(keras.callbacks.Callback):
+    """Sends a signal at the end of the third batch."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def signals() -> Iterator[list[int]]:
+    """The signals that a handler of the user's is given."""
+    seen: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+    yield seen
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_a_signal_has_its_effect_where_the_save_fails(
+    store: Path, signals: list[int], background: bool
+) -> None:
+    """The failure is a warning, for nobody may be there to see more."""
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise SaveError("no luck")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointStore, "commit", fails)
+        with pytest.warns(CheckpointWarning, match="could not be saved: no luck"):
+            history = fit(
+                store,
+                callbacks=[Send()],
+                resume=False,
+                save_freq=OnSignal("SIGTERM"),
+                save_on_background=background,
+            )
+    assert history.epoch == []
+    assert signals == [signal.SIGTERM]
+
+
+def test_what_raises_before_the_first_epoch_leaves_nothing(
+    store: Path, signals: list[int]
+) -> None:
+    """Signals are the user's again, and the model is as it was."""
+
+    class Early(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            raise Killed
+
+    model = network()
+    earlier = signal.getsignal(signal.SIGTERM)
+    trigger = OnSignal("SIGTERM") | OnException()
+    fit(store, model, callbacks=[Early()], resume=False, save_freq=trigger)
+    assert signal.getsignal(signal.SIGTERM) is earlier
+    assert "evaluate" not in vars(model)
+    assert model.fit(X, Y, epochs=1, verbose=0).epoch == [0]
 
 
 def test_the_state_is_plain_json(store: Path) -> None:
