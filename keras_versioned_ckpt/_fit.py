@@ -158,12 +158,12 @@ class Fit:
         """Has `fit` begin at an epoch, counted from 0; `False` if it cannot be told."""
         if not hasattr(model, "_initial_epoch"):
             return False
-        self._forget_epoch = functools.partial(
-            setattr, model, "_initial_epoch", model._initial_epoch
+        # Once, and at the latest when the list is gone: another callback may raise
+        # before the first epoch, and nobody hears of it.
+        self._forget_epoch = weakref.finalize(
+            self._list, setattr, model, "_initial_epoch", model._initial_epoch
         )
         self._undo.append(self._forget_epoch)
-        # Another callback may raise before the first epoch.
-        weakref.finalize(self._list, self._forget_epoch)
         model._initial_epoch = epoch
         return True
 
