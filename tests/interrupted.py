@@ -51,8 +51,9 @@ def main() -> None:
         "handler": lambda number, _: seen.append(number),
     }[before]
     for number in signals:
-        if number != signal.SIGINT or before != "default":
-            signal.signal(number, earlier)
+        # What runs in the background of a shell begins with SIGINT ignored.
+        is_ctrl_c = number == signal.SIGINT and before == "default"
+        signal.signal(number, signal.default_int_handler if is_ctrl_c else earlier)
     installed = {number: signal.getsignal(number) for number in signals}
     keras.utils.set_random_seed(5)
     x, y = digits()

@@ -23,6 +23,9 @@ import ctypes, faulthandler, os, re, socket, sys, threading, time, itertools
 from signal import *
 from keras_versioned_ckpt._interrupting import Interruptions
 
+# What runs in the background of a shell begins with SIGINT ignored.
+signal(SIGINT, default_int_handler)
+
 def say(*words):
     print(*words, flush=True)
 
