@@ -81,10 +81,10 @@ unit-jax: $(STAMP)
 test-backends: test-torch test-oldest
 
 test-torch: $(TORCH_STAMP)
-	KERAS_BACKEND=torch $(BIN)/python $(PYTEST_BACKENDS)
+	KERAS_BACKEND=torch $(BIN)/python $(PYTEST_BACKENDS) -m "not slow"
 
 test-oldest: $(OLDEST_STAMP)
-	PYTHONPATH=. KERAS_BACKEND=jax $(OLDEST)/bin/python $(PYTEST_BACKENDS)
+	PYTHONPATH=. KERAS_BACKEND=jax $(OLDEST)/bin/python $(PYTEST_BACKENDS) -m "not slow"
 	PYTHONPATH=. KERAS_BACKEND=tensorflow $(OLDEST)/bin/python $(PYTEST_BACKENDS) \
 	  tests/test_callback.py tests/test_saving.py tests/test_loading.py
 
