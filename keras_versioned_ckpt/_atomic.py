@@ -17,7 +17,7 @@ import hashlib
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -108,12 +108,18 @@ def about(path: Path) -> Iterator[None]:
         raise
 
 
-def hash_file(path: Path, *, sync: bool = False) -> tuple[int, str]:
+def hash_file(
+    path: Path,
+    *,
+    sync: bool = False,
+    seen: Callable[[int], object] = lambda size_bytes: None,
+) -> tuple[int, str]:
     """Reads a regular file once.
 
     Args:
         path: The file.
         sync: Whether to flush it to the disk as well.
+        seen: Is told after each piece how many bytes it had.
 
     Returns:
         Its size in bytes and its SHA-256 in hexadecimal.
@@ -126,6 +132,7 @@ def hash_file(path: Path, *, sync: bool = False) -> tuple[int, str]:
         while part := file.read(_CHUNK):
             digest.update(part)
             size += len(part)
+            seen(len(part))
         if sync:
             os.fsync(file.fileno())
     return size, digest.hexdigest()

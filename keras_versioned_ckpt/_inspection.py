@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,9 @@ from keras_versioned_ckpt.records import HistoryEntry, Version
 Kind = Literal[
     "version", "unreadable", "gone", "tag", "ledger", "lock", "staging", "trash"
 ]
+
+#: Is told how many bytes are read, and how many there are.
+Progress = Callable[[int, int], object]
 
 _LEFT = "left where it is"
 
@@ -79,14 +82,19 @@ class Report:
         return "\n  ".join([head, *map(str, self.problems)])
 
 
-def verify(layout: Layout, store_id: str | None, catalog: _catalog.Catalog) -> Report:
+def verify(
+    layout: Layout,
+    store_id: str | None,
+    catalog: _catalog.Catalog,
+    progress: Progress | None = None,
+) -> Report:
     """Reads every file of every version; changes nothing."""
     if in_the_way := tuple(problem for problem, _ in strangers(layout)):
         # Without its records nothing can be told of the store, and with a link in
         # their place nothing is to be read.
         return Report(checked=0, problems=in_the_way)
     try:
-        report = examine(layout, store_id, catalog)
+        report = examine(layout, store_id, catalog, progress)
     except NotALedgerError as error:
         return Report(checked=0, problems=(Problem("ledger", "", str(error)),))
     left: tuple[Problem, ...] = ()
@@ -100,13 +108,28 @@ def verify(layout: Layout, store_id: str | None, catalog: _catalog.Catalog) -> R
     return dataclasses.replace(report, problems=report.problems + left)
 
 
-def examine(layout: Layout, store_id: str | None, catalog: _catalog.Catalog) -> Report:
+def examine(
+    layout: Layout,
+    store_id: str | None,
+    catalog: _catalog.Catalog,
+    progress: Progress | None = None,
+) -> Report:
     """Looks at the versions and the store's records."""
     versions = catalog.versions()
+    total = sum(version.size_bytes for version in versions)
+    done = 0
+
+    def seen(size_bytes: int) -> None:
+        nonlocal done
+        done += size_bytes
+        if progress is not None:
+            # A damaged version may be larger than it says.
+            progress(min(done, total), total)
+
     return Report(
         checked=len(versions),
         problems=(
-            *_versions(layout, store_id, catalog, versions),
+            *_versions(layout, store_id, catalog, versions, seen),
             *_clashes(catalog, versions),
             *_misnamed(layout),
             *_records(layout, catalog),
@@ -119,13 +142,14 @@ def _versions(
     store_id: str | None,
     catalog: _catalog.Catalog,
     versions: tuple[Version, ...],
+    seen: Callable[[int], object],
 ) -> Iterator[Problem]:
     listed = {version.name: version for version in versions}
     for name in sorted({*listed, *claiming(layout)}):
         directory = layout.root / name
         try:
             manifest = _integrity.read_manifest(directory, store_id)
-            _integrity.check_content(directory, manifest)
+            _integrity.check_content(directory, manifest, seen)
             actual = _integrity.manifest_crc32(directory)
         except FileNotFoundError:
             continue  # pruned by another process since the listing

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from keras_versioned_ckpt import _atomic, _mapped_file
@@ -123,8 +123,17 @@ def check_files(
             )
 
 
-def check_content(directory: Path, manifest: Manifest) -> None:
+def check_content(
+    directory: Path,
+    manifest: Manifest,
+    seen: Callable[[int], object] = lambda size_bytes: None,
+) -> None:
     """Reads every file and compares its SHA-256, after `check_files`.
+
+    Args:
+        directory: The version's directory.
+        manifest: Its manifest.
+        seen: Is told after each piece how many bytes were read.
 
     Raises:
         CorruptVersionError: If the content of a file is not what was saved.
@@ -133,7 +142,7 @@ def check_content(directory: Path, manifest: Manifest) -> None:
     check_files(directory, manifest)
     for path in manifest.files:
         with _regular(directory, path):
-            size, sha256 = _atomic.hash_file(directory / path)
+            size, sha256 = _atomic.hash_file(directory / path, seen=seen)
         _compare(directory, path, manifest, size, sha256)
 
 

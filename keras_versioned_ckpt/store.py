@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -353,8 +353,12 @@ class CheckpointStore:
 
     # Care
 
-    def verify(self) -> Report:
+    def verify(self, progress: Callable[[int, int], object] | None = None) -> Report:
         """Reads every file of every version and compares it with its manifest.
+
+        Args:
+            progress: Is called with the number of bytes that are read and that of all
+                of them, piece by piece. Defaults to `None`.
 
         Returns:
             A report: `.ok`, `.checked`, and `.problems`, each naming the version
@@ -364,7 +368,7 @@ class CheckpointStore:
 
         with self._room.reading():
             return _inspection.verify(
-                self._room.layout, self._room.store_id, self._room.catalog
+                self._room.layout, self._room.store_id, self._room.catalog, progress
             )
 
     def repair(self) -> Report:
