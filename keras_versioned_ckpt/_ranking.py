@@ -70,6 +70,15 @@ def best_first(versions: Iterable[Version], monitor: str, mode: str) -> list[Ver
     return [version for _, _, version in sorted(ranked, key=lambda row: row[:2])]
 
 
+def recorded_best(versions: Iterable[Version]) -> Version | None:
+    """Returns the best version as the newest one that monitored a metric goes by it."""
+    listed = list(versions)
+    for version in sorted(listed, key=lambda version: version.number, reverse=True):
+        if version.monitor and (mode := said_mode(version, version.monitor)):
+            return next(iter(best_first(listed, version.monitor, mode)), None)
+    return None
+
+
 def check_criterion(monitor: object, mode: object) -> str | None:
     """Checks the two arguments by which a policy ranks.
 

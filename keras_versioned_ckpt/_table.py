@@ -1,5 +1,6 @@
-"""Versions as plain text tables, for the command line and for scripts."""
+"""Versions as tables: cells of text that is safe to show, and all of it as text."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -8,13 +9,46 @@ from keras_versioned_ckpt.records import HistoryEntry, Version
 
 _WIDEST = 1000
 _HEAD = ("number", "name", "epoch", "step", "metrics", "size", "age", "tags")
+_NUMBERS = frozenset({0, 2, 3, 5, 6})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of cells below the names of their columns.
+
+    Args:
+        head: The names of the columns.
+        rows: The cells of each row; texts that are safe to show.
+        numbers: The columns that hold numbers.
+        caption: A line about all of it; empty for none.
+        highlighted: The row that stands out, if one does.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: frozenset[int] = frozenset()
+    caption: str = ""
+    highlighted: Sequence[str] | None = None
+
+    def __str__(self) -> str:
+        # A cell widens its whole column: one of a megabyte would cost as much in
+        # each row.
+        rows = [[shortened(cell, _WIDEST) for cell in row] for row in self.rows]
+        table = [list(self.head), *rows]
+        widths = [max(len(row[i]) for row in table) for i in range(len(self.head))]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]
+        rule = "  ".join("-" * width for width in widths)
+        return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def version_table(
     versions: Iterable[Version],
     reasons: Mapping[int, Sequence[str]] | None = None,
     now: datetime | None = None,
-) -> str:
+    *,
+    caption: str = "",
+    best: Version | None = None,
+) -> Table:
     """Returns versions as a table.
 
     Args:
@@ -22,6 +56,8 @@ def version_table(
         reasons: For each number, why it is kept or not (a plan's `reasons`);
             adds a column.
         now: The instant that ages count from. Defaults to the clock's.
+        caption: A line about all of it.
+        best: The version whose row stands out.
 
     Example:
 
@@ -30,7 +66,7 @@ def version_table(
     ```
     """
     now = now or datetime.now(UTC)
-    rows = []
+    rows, highlighted = [], None
     for version in versions:
         row = [
             str(version.number),
@@ -45,10 +81,18 @@ def version_table(
         if reasons is not None:
             row.append(escaped("; ".join(reasons.get(version.number, ()))))
         rows.append(row)
-    return _aligned([*_HEAD, *(["why"] if reasons is not None else [])], rows)
+        if version == best:
+            highlighted = row
+    return Table(
+        head=[*_HEAD, *(["why"] if reasons is not None else [])],
+        rows=rows,
+        numbers=_NUMBERS,
+        caption=caption,
+        highlighted=highlighted,
+    )
 
 
-def history_table(entries: Iterable[HistoryEntry]) -> str:
+def history_table(entries: Iterable[HistoryEntry]) -> Table:
     """Returns what is gone as a table: which, when, why."""
     rows = [
         [
@@ -60,7 +104,8 @@ def history_table(entries: Iterable[HistoryEntry]) -> str:
         ]
         for entry in entries
     ]
-    return _aligned(["number", "name", "metrics", "removed (UTC)", "why"], rows)
+    head = ["number", "name", "metrics", "removed (UTC)", "why"]
+    return Table(head=head, rows=rows, numbers=frozenset({0}))
 
 
 def metrics_text(version: Version) -> str:
@@ -82,12 +127,3 @@ def rounded_age(age: timedelta) -> str:
 
 def _or_dash(value: object) -> str:
     return "-" if value is None else str(value)
-
-
-def _aligned(head: list[str], rows: list[list[str]]) -> str:
-    # A cell widens its whole column: one of a megabyte would cost as much in each row.
-    table = [head, *([shortened(cell, _WIDEST) for cell in row] for row in rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]
-    rule = "  ".join("-" * width for width in widths)
-    return "\n".join([lines[0], rule, *lines[1:]])

@@ -1,5 +1,8 @@
-"""`keras-ckpt`, run as a program."""
+"""`keras-ckpt` as a whole: its words, its exit codes, and what stops it."""
 
+import json
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -7,79 +10,60 @@ from pathlib import Path
 import pytest
 
 from keras_versioned_ckpt import CheckpointStore
+from keras_versioned_ckpt._parser import parser
 from keras_versioned_ckpt.cli import main
 
+from .commands import environment, run, started, trained
 from .stores import save
+
+COMMANDS = (
+    *("list", "show", "path", "explain", "prune", "tag", "untag", "verify", "repair"),
+    *("diff", "load-test", "export", "report", "watch"),
+)
 
 
 @pytest.fixture
 def store(directory: Path) -> CheckpointStore:
     """A store of three versions, of which the first was deleted."""
-    store = CheckpointStore(directory, create=True)
-    for number, loss in enumerate([3.0, 1.0, 2.0], start=1):
-        save(
-            store,
-            metrics={"val_loss": loss},
-            epoch=number,
-            monitor="val_loss",
-            mode="min",
-        )
-    store.delete(1)
-    store.tag(2, "prod")
-    return store
+    return trained(directory)
 
 
-def run(*words: object) -> subprocess.CompletedProcess[str]:
-    """Runs the command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "keras_versioned_ckpt", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def help_of(*words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Returns what `--help` prints."""
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--help"])
+    assert caught.value.code == 0
+    return capsys.readouterr().out
 
 
-def test_list(store: CheckpointStore) -> None:
-    """The versions that are there, and those that are gone."""
-    done = run("list", store.path)
-    assert done.returncode == 0
-    assert "version_2" in done.stdout
-    assert "val_loss=1" in done.stdout
-    assert "prod" in done.stdout
-    assert "version_1" not in done.stdout
-    done = run("list", "--gone", store.path)
-    assert "version_1" in done.stdout
-    assert "deleted by the user" in done.stdout
+def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """These and no others, with the exit codes and how to complete."""
+    text = help_of(capsys=capsys)
+    listed = re.findall(r"^    ([a-z-]+) ", text, re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+    for code in (0, 1, 2, 130, 141):
+        assert re.search(rf"^  {code} +\w", text, re.MULTILINE)
+    assert "register-python-argcomplete" in text
 
 
-@pytest.mark.parametrize(
-    ("selector", "name"),
-    [("best", "version_2"), ("latest", "version_3"), ("tag:prod", "version_2")],
-)
-def test_path_prints_one_path_and_nothing_else(
-    store: CheckpointStore, selector: str, name: str
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_that_can_be_read(
+    command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """So that a shell can use it."""
-    done = run("path", store.path, selector)
-    assert (done.returncode, done.stdout) == (0, f"{store.path / name}\n")
-    assert done.stderr == ""
-
-
-def test_path_as_of(store: CheckpointStore) -> None:
-    """The time zone that was assumed is said beside the path."""
-    local = store[2].created.astimezone().replace(tzinfo=None)
-    done = run("path", store.path, f"as-of:{local}")
-    assert done.stdout == f"{store[2].path}\n"
-    assert "read in the local time zone" in done.stderr
-
-
-def test_verify(store: CheckpointStore) -> None:
-    """The exit code tells whether all is well."""
-    assert run("verify", store.path).returncode == 0
-    (store[3].path / "model.keras").write_bytes(b"rot")
-    done = run("verify", store.path)
-    assert done.returncode == 1
-    assert "version_3/model.keras" in done.stdout
+    """And its examples are command lines, and it speaks JSON."""
+    text = help_of(command, capsys=capsys)
+    assert "--json" in text
+    examples = re.findall(r"^  keras-ckpt (.*)$", text, re.MULTILINE)
+    assert examples
+    for example in examples:
+        words = subprocess.run(
+            ["sh", "-c", f"printf '%s\\0' {example}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        parsed = parser().parse_args(words.stdout.split("\0")[:-1])
+        assert callable(parsed.run)
 
 
 def test_errors(store: CheckpointStore, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,29 +72,134 @@ def test_errors(store: CheckpointStore, capsys: pytest.CaptureFixture[str]) -> N
     assert "There is no store" in capsys.readouterr().err
     assert main(["path", str(store.path), "version_9"]) == 1
     assert "version_9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["sing"], "invalid choice"),
+        (["list", "STORE", "--limit", "0"], "1 or more"),
+        (["list", "STORE", "--limit", "x"], "1 or more"),
+        (["watch", "STORE", "--interval", "0"], "seconds"),
+        (["watch", "STORE", "--interval", "soon"], "seconds"),
+        (["path", "STORE", "best~x"], "A selector must be"),
+        (["path", "STORE"], "required: SELECTOR"),
+        (["explain", "STORE"], "required: --retention"),
+        (["explain", "STORE", "--retention", "KeepLast(0)"], "must be 1 or more"),
+        (["explain", "STORE", "--retention", "exit(1)"], "is not one of the rules"),
+        (["explain", "STORE", "--retention", "KeepLast(1"], "is not an expression"),
+        (["list", "STORE", "--gone", "--all"], "not allowed with"),
+        (["list", "STORE", "--json", "--csv"], "not allowed with"),
+        (["list", "STORE", "--lim", "3"], "unrecognized arguments"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_command_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, and what is wrong with it, before any store is looked at."""
     with pytest.raises(SystemExit) as caught:
-        main(["sing"])
+        main(words)
     assert caught.value.code == 2
+    assert said in " ".join(capsys.readouterr().err.split())
 
 
-def test_what_does_not_print_is_escaped(
+def test_policies_are_never_evaluated(
+    store: CheckpointStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A text that would run something is refused, and runs nothing."""
+    mark = tmp_path / "ran"
+    for text in (
+        f"open({str(mark)!r}, 'w')",
+        f"KeepLast(open({str(mark)!r}, 'w') and 1)",
+        f"KeepLast(1) | __import__('os').mkdir({str(mark)!r})",
+    ):
+        with pytest.raises(SystemExit):
+            main(["explain", str(store.path), "--retention", text])
+    assert not mark.exists()
+    assert "retention" in capsys.readouterr().err
+
+
+def test_as_a_program(store: CheckpointStore) -> None:
+    """`python -m keras_versioned_ckpt` and `keras-ckpt` are the same."""
+    done = run("path", store.path, "best")
+    assert (done.returncode, done.stdout) == (0, f"{store.path / 'version_2'}\n")
+    script = Path(sys.executable).with_name("keras-ckpt")
+    again = subprocess.run(
+        [script, "path", store.path, "best"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment(),
+    )
+    assert again.stdout == done.stdout
+    assert run("--version").stdout.strip() == "0.1.0"
+    assert run("path", store.path, "9").returncode == 1
+    assert run("sing").returncode == 2
+
+
+def test_a_reader_that_leaves_is_no_error(store: CheckpointStore) -> None:
+    """As `head` does: exit code 141, as of other programs, and not a word."""
+    for _ in range(150):
+        save(store, metrics={"x" * 500: 1.0})
+    with started("list", store.path, "--json") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_ctrl_c(store: CheckpointStore) -> None:
+    """A command that waits for an answer ends with 130, and has done nothing."""
+    words = ["prune", str(store.path), "--retention", "KeepLast(1)"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "keras_versioned_ckpt", *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        # A shell that runs tests in the background may have switched it off.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stderr is not None
+        store.untag("prod")
+        asked = ""
+        while "Remove" not in asked:
+            asked += process.stderr.read(1)
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+    assert len(store) == 2
+
+
+def test_json_is_one_document_in_ascii(
     store: CheckpointStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A metric's name from a store never reaches the terminal as it is."""
-    save(store, metrics={"\x1b[31mred\u202e": 1.0})
-    assert main(["list", str(store.path)]) == 0
+    """What does not print is escaped, so that a terminal takes no orders from it."""
+    save(store, metrics={"\x1b[31mrot\u202e\u00e9": float("nan")})
+    assert main(["list", str(store.path), "--json"]) == 0
     out = capsys.readouterr().out
-    assert "\\x1b[31mred\\u202e" in out
+    assert out.isascii()
     assert "\x1b" not in out
+    assert json.loads(out)[-1]["metrics"] == {"\x1b[31mrot\u202e\u00e9": "nan"}
 
 
-def test_in_this_process(
-    store: CheckpointStore, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", ["list", "show", "diff", "explain"])
+def test_what_does_not_print_is_escaped(
+    store: CheckpointStore, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`main` takes the words and returns the exit code."""
-    assert main(["list", "--gone", str(store.path)]) == 0
-    assert main(["verify", str(store.path)]) == 0
-    local = store[2].created.astimezone().replace(tzinfo=None)
-    capsys.readouterr()
-    assert main(["path", str(store.path), f"as-of:{local}~0"]) == 0
-    assert capsys.readouterr().out == f"{store[2].path}\n"
+    """A text from a store never reaches the terminal as it is."""
+    red = "\x1b[31mred\u202e"
+    save(store, metrics={red: 1.0}, metadata={red: red}, monitor=red, run_id=red)
+    more = {
+        "show": ["latest"],
+        "diff": ["latest", "best:val_loss:min"],
+        "explain": ["--retention", "KeepLast(1)"],
+    }.get(command, [])
+    main([command, str(store.path), *more])
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err
+    assert "\u202e" not in captured.out + captured.err
+    if command != "diff":  # whose payload here is no file of Keras, which it says
+        assert "\\x1b[31mred\\u202e" in captured.out

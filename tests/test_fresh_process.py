@@ -42,6 +42,7 @@ SLOW = ("dateutil", "uuid", "difflib", "shutil", "tempfile", "decimal")
 SLOW += ("keras_versioned_ckpt.retention", "keras_versioned_ckpt.naming")
 SLOW += ("keras_versioned_ckpt.manifest", "keras_versioned_ckpt._staging")
 QUICK = [
+    ["list", "PATH", "--json"],
     ["list", "PATH"],
     ["list", "--gone", "PATH"],
     ["path", "PATH", "best:val_loss"],

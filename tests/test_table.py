@@ -17,7 +17,7 @@ from tests.factories import START, versions
 def test_a_table_of_versions():
     """One row per version, in the order given, columns aligned."""
     rows = versions([0.5, None], tags={2: ("prod",)}, sizes=[403_000_000, 12])
-    assert version_table(rows, now=START + timedelta(hours=2)).splitlines() == [
+    assert str(version_table(rows, now=START + timedelta(hours=2))).splitlines() == [
         "number  name       epoch  step  metrics       size    age  tags",
         "------  ---------  -----  ----  ------------  ------  ---  ----",
         "1       version_1  1      10    val_loss=0.5  403 MB  2 h  -",
@@ -27,7 +27,7 @@ def test_a_table_of_versions():
 
 def test_a_table_with_reasons_has_a_column_more():
     """The reasons of a plan are joined; a version without any has none."""
-    text = version_table(versions(count=2), {1: ("kept: a", "kept: b")}, START)
+    text = str(version_table(versions(count=2), {1: ("kept: a", "kept: b")}, START))
     assert text.splitlines()[0].endswith("tags  why")
     assert text.splitlines()[2].endswith("-     kept: a; kept: b")
     assert text.splitlines()[3].endswith("-")
@@ -35,13 +35,14 @@ def test_a_table_with_reasons_has_a_column_more():
 
 def test_an_unknown_epoch_is_a_dash():
     """A version saved by hand has neither epoch nor step."""
-    row = version_table([Version(number=1, created=START)], now=START).splitlines()[2]
+    table = version_table([Version(number=1, created=START)], now=START)
+    row = str(table).splitlines()[2]
     assert row.split() == ["1", "version_1", "-", "-", "-", "0", "B", "0", "s", "-"]
 
 
 def test_ages_count_from_the_clock_by_default():
     """A version of 2026 is at least a second old or of the future."""
-    row = version_table(versions(count=1)).splitlines()[2]
+    row = str(version_table(versions(count=1))).splitlines()[2]
     assert any(word in row for word in (" d ", " h ", " min ", " s ", "future"))
 
 
@@ -52,7 +53,7 @@ def test_a_table_of_what_is_gone():
         HistoryEntry(version=one, removed=START, reason="removed: no rule keeps it"),
         HistoryEntry(version=two, reason="its directory is missing"),
     ]
-    _, _, first, second = history_table(entries).splitlines()
+    _, _, first, second = str(history_table(entries)).splitlines()
     assert first.split(maxsplit=5)[3:5] == ["2026-11-20", "12:00:00"]
     assert first.endswith("removed: no rule keeps it")
     assert second.split(maxsplit=4)[3:] == ["-", "its directory is missing"]
@@ -62,7 +63,7 @@ def test_what_does_not_print_is_escaped():
     """A name of a metric cannot send commands to a terminal."""
     version = Version(number=1, created=START, metrics={"a\x1b[2J": 1.0})
     assert metrics_text(version) == "a\\x1b[2J=1"
-    assert "\x1b" not in version_table([version])
+    assert "\x1b" not in str(version_table([version]))
 
 
 def test_the_monitored_metric_comes_first():

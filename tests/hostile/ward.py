@@ -110,8 +110,8 @@ def acts(root: str) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 def _tables(store: CheckpointStore) -> str:
     history = store.history
-    _table.history_table(history)
-    return _table.version_table(entry.version for entry in history)
+    str(_table.history_table(history))
+    return str(_table.version_table(entry.version for entry in history))
 
 
 def met(root: str, few: bool) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""`keras-ckpt export`, `import`, `report`: into the store, and out of it."""

@@ -1,0 +1,127 @@
+"""`keras-ckpt watch`."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+from keras_versioned_ckpt import KeepLast
+from keras_versioned_ckpt._cli_watching import happened
+
+from .commands import at_terminal, everything, seen, started
+from .stores import new_store, save
+
+
+def next_line(stream: TextIO | None) -> str:
+    """Returns the next line, for which it waits."""
+    assert stream is not None
+    return stream.readline()
+
+
+def test_each_thing_that_happens_is_a_line(directory: Path) -> None:
+    """Also the making of the store; Ctrl-C is how it ends."""
+    process = started("watch", directory, "--interval", "0.05")
+    assert "Waiting for a store" in next_line(process.stderr)
+    store = new_store(directory)
+    save(store, loss=0.5)
+    assert "saved version_1, val_loss=0.5, 7 B" in next_line(process.stdout)
+    store.tag(1, "prod")
+    assert "tags of version_1: prod" in next_line(process.stdout)
+    store.untag("prod")
+    assert "tags of version_1: none" in next_line(process.stdout)
+    save(store, loss=0.25)
+    assert "saved version_2, val_loss=0.25, 7 B" in next_line(process.stdout)
+    store.prune(KeepLast(1))
+    line = next_line(process.stdout)
+    assert "removed version_1: removed: no rule keeps it" in line
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_as_json_each_line_is_an_object(directory: Path) -> None:
+    """With what happened, and the version as `list` tells it."""
+    store = new_store(directory, 0.5)
+    process = started("watch", directory, "--interval", "0.05", "--json")
+    told = json.loads(next_line(process.stdout))
+    assert (told["event"], told["number"], told["gone"]) == ("saved", 1, False)
+    store.delete(1)
+    told = json.loads(next_line(process.stdout))
+    assert (told["event"], told["reason"]) == (
+        "removed",
+        "removed: deleted by the user",
+    )
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_at_a_terminal_the_table_is_kept_up_to_date(directory: Path) -> None:
+    """The newest versions that there is room for, and the last that went."""
+    store = new_store(directory, 0.5)
+    process, terminal = at_terminal(
+        ["watch", directory, "--interval", "0.05"], LINES="12"
+    )
+    text = ""
+    for number in range(2, 12):
+        save(store, loss=1 / number)
+        deadline = time.monotonic() + 30
+        while f"version_{number}" not in text and time.monotonic() < deadline:
+            text += os.read(terminal, 65536).decode()
+    assert "version_11" in text
+    store.delete(1)
+    while "1 gone, the last" not in seen(text) and time.monotonic() < deadline + 30:
+        text += os.read(terminal, 65536).decode()
+    process.send_signal(signal.SIGINT)
+    text += everything(terminal)
+    assert process.wait(timeout=30) == 0
+    assert "version_1: removed:" in " ".join(seen(text).split())
+    last = seen(text).rpartition("number")[2]
+    assert "version_11" in last
+    assert "version_2 " not in last, "there is room for four rows"
+
+
+def test_what_came_and_went_between_two_looks_is_told_as_both(directory: Path) -> None:
+    """What was gone before the first look is not told."""
+    store = new_store(directory, 0.5, 0.25)
+    store.delete(1)
+    first = store.history
+    assert [(e, v.number) for e, v in happened(None, first)] == [("saved", 2)]
+    save(store, loss=0.1)
+    save(store, loss=0.2)
+    store.delete(3)
+    known = {entry.number: entry for entry in first}
+    assert [(e, v.number) for e, v in happened(known, store.history)] == [
+        ("saved", 3),
+        ("removed", 3),
+        ("saved", 4),
+    ]
+    assert [*happened({e.number: e for e in store.history}, store.history)] == []
+
+
+def test_an_empty_store_that_was_looked_at_tells_what_came_and_went(
+    directory: Path,
+) -> None:
+    """Nothing is known, and yet it is not the first look."""
+    store = new_store(directory, 0.5, 0.25)
+    store.delete(1)
+    told = [(event, entry.number) for event, entry in happened({}, store.history)]
+    assert told == [("saved", 1), ("removed", 1), ("saved", 2)]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_tags_of_what_is_gone_are_no_news(directory: Path, number: int) -> None:
+    """Only that it went."""
+    store = new_store(directory, 0.5, 0.25)
+    store.tag(number, "prod")
+    known = {entry.number: entry for entry in store.history}
+    store.untag("prod")
+    if number == 1:
+        store.delete(1)
+    expected = [("removed", 1)] if number == 1 else [("tagged", 2)]
+    told = [(event, entry.number) for event, entry in happened(known, store.history)]
+    assert told == expected
