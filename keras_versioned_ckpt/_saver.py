@@ -5,18 +5,24 @@ moment may come a little later, when all callbacks have had their turn. The rest
 the background: to write, to commit, and to let the retention policy prune.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from keras_versioned_ckpt import _telling
 from keras_versioned_ckpt._background import Background
 from keras_versioned_ckpt._capture import Capture, Copies, capture
-from keras_versioned_ckpt._messages import listing
 from keras_versioned_ckpt._ranking import score
 from keras_versioned_ckpt._training_state import TrainingState
-from keras_versioned_ckpt.errors import CheckpointError, SaveError
+from keras_versioned_ckpt.errors import (
+    CheckpointError,
+    SaveError,
+    VersionNotFoundError,
+)
 from keras_versioned_ckpt.naming import NamingPolicy
 from keras_versioned_ckpt.records import Version
+from keras_versioned_ckpt.retention import Plan as Retained
 from keras_versioned_ckpt.retention import RetentionPolicy
 from keras_versioned_ckpt.store import CheckpointStore
 
@@ -42,6 +48,7 @@ class Plan:
         makes_room: Whether a full disk is a reason to prune.
         software: Versions of what writes the payload.
         parent: Number of the version that the first one continues.
+        verbose: How much there is to tell the user; nothing at 0.
     """
 
     store: CheckpointStore
@@ -53,6 +60,7 @@ class Plan:
     makes_room: bool
     software: Mapping[str, str]
     parent: int | None
+    verbose: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +70,6 @@ class _Begun:
     captured: Capture
     facts: Mapping[str, Any]
     fired: tuple[str, ...]
-    monitor: str
     began: float
     waited: float
 
@@ -73,12 +80,15 @@ class Saver:
     Args:
         plan: How.
         clock: Seconds that only go forward.
-
-    Attributes:
-        news: What was done, a line each, for whoever tells the user.
+        tell: Is given a line for each thing that was done, on any thread.
     """
 
-    def __init__(self, plan: Plan, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        clock: Callable[[], float],
+        tell: Callable[[str], object],
+    ) -> None:
         self._plan = plan
         self._clock = clock
         self._background = Background()
@@ -86,7 +96,7 @@ class Saver:
         self._parent = plan.parent
         self._begun: _Begun | None = None
         self._in_flight: Mapping[str, float] = {}
-        self.news: list[str] = []
+        self._tell = tell
 
     def prepare(self, model: Any) -> None:
         """Takes the memory for copies of a model, ahead of the first."""
@@ -129,7 +139,7 @@ class Saver:
         model: Any,
         facts: Mapping[str, Any],
         fired: tuple[str, ...],
-        monitor: str,
+        began: float,
     ) -> bool:
         """Captures a model, after which it may change; `finish` must follow.
 
@@ -137,7 +147,7 @@ class Saver:
             model: The `keras.Model`.
             facts: What the manifest is to say.
             fired: The triggers.
-            monitor: The metric that the news are to tell.
+            began: When the training began to wait, by the clock.
 
         Returns:
             Whether there was memory for a copy, or none was wanted.
@@ -146,7 +156,6 @@ class Saver:
             SaveError: If a layer, Keras or the disk failed.
         """
         plan = self._plan
-        began = self._clock()
         captured = self._tried(
             lambda: capture(
                 plan.store,
@@ -164,7 +173,6 @@ class Saver:
             captured=captured,
             facts=facts,
             fired=fired,
-            monitor=monitor,
             began=began,
             waited=self._clock() - began,
         )
@@ -193,6 +201,7 @@ class Saver:
     def _finish(self, begun: _Begun, state: TrainingState | None) -> None:
         """Writes, commits and prunes; never touches the model."""
         plan = self._plan
+        started = self._clock()
         facts = {**begun.facts, "parent": self._parent}
         version = self._tried(
             lambda: plan.store.commit(
@@ -205,22 +214,35 @@ class Saver:
             again=begun.captured.is_repeatable,
         )
         self._parent = version.number
-        self.news.append(self._told(version, begun))
+        committed = self._clock()
+        pruned = None
+        if plan.policy is not None:
+            pruned = plan.store.prune(plan.policy, in_use=plan.in_use)
+        if plan.verbose:
+            now = self._clock()
+            timing = _telling.Timing(
+                waited=begun.waited if plan.on_background else now - begun.began,
+                written=committed - started,
+                pruned=now - committed,
+            )
+            self._tell(self._told(version, timing, pruned))
 
-    def _told(self, version: Version, begun: _Begun) -> str:
-        """Prunes, and returns the news of a version."""
-        text = f"Epoch {version.epoch}: saved {version.name}"
-        if (value := score(version, begun.monitor)) is not None:
-            text += f", {begun.monitor} {value:.5g}"
-        waited = (
-            begun.waited if self._plan.on_background else self._clock() - begun.began
+    def _told(
+        self, version: Version, timing: _telling.Timing, pruned: Retained | None
+    ) -> str:
+        monitor, mode, best = version.monitor or "", version.mode, None
+        if mode and score(version, monitor) is not None:
+            # Asked of the store, for others may save into it; and remove what is there.
+            with contextlib.suppress(VersionNotFoundError):
+                best = self._plan.store.best(monitor, mode)
+        return _telling.saved(
+            version,
+            timing,
+            monitor=monitor,
+            best=best,
+            plan=pruned,
+            verbose=self._plan.verbose,
         )
-        text += f", training waited {waited:.3f} s"
-        if self._plan.policy is not None:
-            plan = self._plan.store.prune(self._plan.policy, in_use=self._plan.in_use)
-            for gone in plan.remove:
-                text += f", removed {gone.name} (no rule keeps it)"
-        return text
 
     def _tried(self, save: Callable[[], _T], *, again: bool = True) -> _T:
         """Saves; where the disk is full, makes room and tries once more."""
@@ -232,14 +254,11 @@ class Saver:
             if not (error.disk_full and again and policy):
                 raise
             try:
-                removed = plan.store.prune(
-                    policy, in_use=plan.in_use, making_room=True
-                ).remove
+                pruned = plan.store.prune(policy, in_use=plan.in_use, making_room=True)
             except CheckpointError as why:
                 # Not a byte may be left for the reasons of what would go.
                 raise error from why
-            if not removed:
+            if not pruned.remove:
                 raise
-        names = listing(version.name for version in removed)
-        self.news.append(f"The disk is full: removed {names} to make room")
+        self._tell(_telling.made_room(pruned))
         return save()

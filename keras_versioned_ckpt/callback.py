@@ -9,6 +9,7 @@ commits them and lets the retention policy prune.
 import contextlib
 import logging
 import signal
+import sys
 import threading
 import time
 import uuid
@@ -24,6 +25,7 @@ from keras_versioned_ckpt import (
     _fit,
     _founding,
     _resuming,
+    _telling,
     directions,
 )
 from keras_versioned_ckpt._continuation import Continuation
@@ -82,7 +84,9 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             need be, and goes on as if it had never stopped. An empty store begins
             afresh. Defaults to `False`; see also `restore`.
         metadata: A JSON-able dictionary that is put into every manifest.
-        verbose: 0 (default) is silent, 1 prints a line per save.
+        verbose: 0 (default) is silent. 1 prints a line per save, between epochs: what
+            was saved, the metric and whether it is the best, for how long training
+            waited, what was removed and why. 2 adds the timing of the background.
         on_disk_full: What a disk without space for the next version does: `"raise"`
             (default) ends training with a `SaveError`; `"prune"` applies the
             retention policy once, and where that removes nothing, as if the next
@@ -174,6 +178,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._store: CheckpointStore | None = None
         self._saver: Saver | None = None
         self._continuation: Any = None
+        # Lines to tell; also a thread adds to them.
+        self._news: list[str] = []
         self._resumption: Resumption | None = None
         self._is_restored = False
         self._restored: Any = None
@@ -243,10 +249,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
 
     def _settle(self) -> None:
         assert self._saver is not None
-        try:
-            self._saver.wait()
-        finally:
-            self._tell_news()
+        self._saver.wait()
 
     def restore(self, model: Any) -> int:
         """Puts the newest good version into a model, for the next `fit` to go on from.
@@ -359,12 +362,15 @@ class VersionedCheckpoint(keras.callbacks.Callback):
                 makes_room=self.on_disk_full == "prune",
                 software=software(),
                 parent=resumption.version.number if resumption else None,
+                verbose=self.verbose,
             ),
             self._clock,
+            self._news.append,
         )
         self._saver.prepare(self.model)
         self._time_of_save = self._clock()
         self._listen()
+        self._tell_news()
 
     def _go_on(self) -> Resumption | None:
         """Begins where another training ended, if there is one to go on with."""
@@ -400,7 +406,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             self._saved_at = (self._epoch, self._batch, self._step)
             at = f"batch {state.batch} of epoch {state.epoch + 1}"
             done = at if state.batch else f"epoch {state.epoch}"
-            self._say(f"Resumed from {resumption.version.name}, after {done}")
+            self._news.append(f"Resumed from {resumption.version.name}, after {done}")
         return resumption
 
     def _listen(self) -> None:
@@ -439,6 +445,9 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         if self._running is None:
             self._continuation.before_epochs()
             self._take_over()
+        # The progress bar of the epoch before is complete, and that of this one is
+        # drawn after this.
+        self._tell_news()
         self._epoch = epoch
         self._batch = self._continuation.batches_before(epoch)
         self._is_inside = self._batch > 0
@@ -498,7 +507,6 @@ class VersionedCheckpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Saves, if it is time."""
         self._epoch, self._batch, self._is_inside = epoch + 1, 0, False
-        self._tell_news()
         self._warn_of_missing(logs or {})
         self._consider("epoch_end", logs)
         self._stops_for_signal(logs)
@@ -509,6 +517,8 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._complete(settled=raised is None)
         if raised is None:
             self._continuation.after_epoch_end()
+            # The progress bar has had its turn, too, and left its line.
+            self._tell_news()
 
     def _before_train_end(self, *_: Any, **__: Any) -> None:
         # No epoch may have begun, where nothing was left to train.
@@ -552,6 +562,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self._put_loggers_back = lambda: None
         if self._saver is not None:
             self._saver.release()
+        self._tell_news()
 
     # The end before the end
 
@@ -700,10 +711,10 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             best = threshold
         if improves(value, best, mode):
             return True
-        self._say(
-            f"Epoch {self._epoch}: {self.monitor} {value:.5g} did not improve on "
-            f"{best:.5g}, not saved"
-        )
+        if best is not None:
+            self._news.append(
+                _telling.not_improved(self._epoch, self.monitor, value, best)
+            )
         return False
 
     def _best_values(self) -> dict[tuple[str, str], float]:
@@ -734,8 +745,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         self, event: Event, metrics: Mapping[str, float], fired: tuple[str, ...]
     ) -> None:
         assert self._saver is not None
-        if self._saver.busy:
-            self._say("Waiting for the previous version to be on the disk")
+        began = self._clock()
         self._settle()
         step = step_of(self.model) or 0
         facts = {
@@ -751,7 +761,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             "metadata": self.metadata,
         }
         self._continuation.note_capture()
-        if not self._saver.capture(self.model, facts, fired, self.monitor):
+        if not self._saver.capture(self.model, facts, fired, began):
             self._warn_once(NO_MEMORY)
         self._step, self._saved_at = step, (self._epoch, self._batch, step)
         self._time_of_save = self._clock()
@@ -781,8 +791,6 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             logs=self._scalars(self._batch_logs) if inside else {},
         )
         self._saver.finish(state, at_once=at_once)
-        if at_once or not self.save_on_background:
-            self._tell_news()
 
     # What the hooks need to know
 
@@ -824,18 +832,23 @@ class VersionedCheckpoint(keras.callbacks.Callback):
             self._said.add(text)
             warnings.warn(text, CheckpointWarning, stacklevel=3)
 
-    def _say(self, text: str) -> None:
-        if not self.verbose:
-            return
-        if keras.config.is_interactive_logging_enabled():
-            # The progress bar has left its line open.
-            print(f"\n{text}", flush=True)
-        else:
-            _log.info(text)
-
     def _tell_news(self) -> None:
-        while self._saver is not None and self._saver.news:
-            self._say(self._saver.news.pop(0))
+        """Prints what is to be told, at a moment when no progress bar has a line open.
+
+        As Keras prints: to standard output, or where that is switched off
+        (`keras.config.disable_interactive_logging`), to the log.
+        """
+        while self._news:
+            line = self._news.pop(0)
+            if not self.verbose:
+                continue
+            if keras.config.is_interactive_logging_enabled():
+                encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+                # A metric may have a name that this stream has no letters for.
+                data = line.encode(encoding, "backslashreplace")
+                print(data.decode(encoding), flush=True)
+            else:
+                _log.info(line)
 
     # Copies: the arguments go along, threads and open stores do not
 
@@ -844,7 +857,7 @@ class VersionedCheckpoint(keras.callbacks.Callback):
         left_behind |= {"_interruptions", "_put_loggers_back", "_continuation"}
         left_behind |= {"on_train_batch_end", "_overridden"}
         left_behind |= {"on_test_batch_end", "_overridden_test", "_restored"}
-        left_behind |= {"_batch_logs"}
+        left_behind |= {"_batch_logs", "_news"}
         return {k: v for k, v in self.__dict__.items() if k not in left_behind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -39,7 +39,7 @@ def help_of(*words: str, capsys: pytest.CaptureFixture[str]) -> str:
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     """These and no others, with the exit codes and how to complete."""
     text = help_of(capsys=capsys)
-    listed = re.findall(r"^    ([a-z-]+) ", text, re.MULTILINE)
+    listed = re.findall(r"^    ([a-z-]+)(?: |$)", text, re.MULTILINE)
     assert sorted(listed) == sorted(COMMANDS)
     for code in (0, 1, 2, 130, 141):
         assert re.search(rf"^  {code} +\w", text, re.MULTILINE)

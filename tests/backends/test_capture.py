@@ -3,6 +3,7 @@
 These tests run on every backend of Keras: `KERAS_BACKEND=jax pytest tests/backends`.
 """
 
+import re
 import subprocess
 import sys
 import threading
@@ -116,13 +117,21 @@ def test_weights_set_right_after_the_hook_leak_into_nothing(
 def test_one_save_in_flight(
     directory: Path, gate: Gate, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The next one waits, says so, and nothing is dropped."""
+    """The next one waits, says for how long, and nothing is dropped."""
     timer = threading.Timer(1.0, gate.opened.set)
-    timer.start()
-    fit(network(), VersionedCheckpoint(directory, save_freq=1, verbose=1), epochs=1)
+
+    class Later(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if batch == 0:
+                timer.start()
+
+    checkpoint = VersionedCheckpoint(directory, save_freq=1, verbose=1)
+    fit(network(), Later(), checkpoint, epochs=1)
     timer.join()
     assert [v.batch for v in CheckpointStore(directory)] == [1, 2, 3, 4, 5]
-    assert "Waiting for the previous version" in capsys.readouterr().out
+    waited = re.findall(r"training waited (\d+\.\d+) s", capsys.readouterr().out)
+    assert len(waited) == 5
+    assert 0.5 < max(map(float, waited)) < 30
 
 
 def test_wait_blocks_until_the_version_is_there(directory: Path, gate: Gate) -> None:
