@@ -75,11 +75,23 @@ class Report:
         return not self.problems
 
     def __str__(self) -> str:
+        if self.ok:
+            return self._head
+        return "\n  ".join([f"{self._head}:", *map(str, self.problems)])
+
+    def _repr_html_(self) -> str:
+        # Only a notebook needs it.
+        from keras_versioned_ckpt import _html
+
+        problems = [(p.kind, p.name, p.what, p.done) for p in self.problems]
+        return _html.of_report(self._head, problems)
+
+    @property
+    def _head(self) -> str:
         versions = f"{self.checked} version{'' if self.checked == 1 else 's'}"
         if self.ok:
             return f"{versions} checked, no problem"
-        head = f"{versions} checked, {len(self.problems)} problem(s):"
-        return "\n  ".join([head, *map(str, self.problems)])
+        return f"{versions} checked, {len(self.problems)} problem(s)"
 
 
 def verify(

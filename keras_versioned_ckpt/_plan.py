@@ -7,6 +7,7 @@ gives a reason for each version. The rules themselves are in `retention.py`.
 
 import abc
 import dataclasses
+import importlib
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -71,6 +72,11 @@ class Plan:
             f"{number:>{number_width}}  {name:<{name_width}}  {'; '.join(reasons)}"
             for number, name, reasons in rows
         )
+
+    def _repr_html_(self) -> str:
+        # By name at the call: the HTML of a plan knows what a plan is.
+        html = importlib.import_module("keras_versioned_ckpt._html")
+        return str(html.of_plan(self))
 
 
 class RetentionPolicy(Composable, abc.ABC):

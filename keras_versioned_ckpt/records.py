@@ -154,6 +154,11 @@ class Version:
         loading = importlib.import_module("keras_versioned_ckpt.loading")
         return loading.load(self, **options)
 
+    def _repr_html_(self) -> str:
+        # By name at the call, as above.
+        html = importlib.import_module("keras_versioned_ckpt._html")
+        return str(html.of_version(self))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HistoryEntry:

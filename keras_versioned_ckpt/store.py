@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from keras_versioned_ckpt import _founding
 from keras_versioned_ckpt._layout import Layout
 from keras_versioned_ckpt._room import Room
+from keras_versioned_ckpt.errors import CheckpointError
 from keras_versioned_ckpt.records import FrozenMapping, HistoryEntry, Version
 
 if TYPE_CHECKING:
@@ -118,6 +119,20 @@ class CheckpointStore:
 
     def __repr__(self) -> str:
         return f"CheckpointStore({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        # Only a notebook needs it.
+        from keras_versioned_ckpt import _html
+
+        where = self.path
+        # As short as somebody beside it would write it: a notebook is shown to others.
+        with contextlib.suppress(OSError, ValueError):
+            where = where.relative_to(Path.cwd())
+        try:
+            _founding.identify(self._room.layout)
+            return _html.of_store(str(where), self.versions, self.history)
+        except (CheckpointError, OSError) as error:
+            return _html.of_failure("CheckpointStore", str(where), error)
 
     def latest(self) -> Version:
         """Returns the version with the highest number.

@@ -22,6 +22,9 @@ LOOKING = {
         "import keras_versioned_ckpt as k;k.CheckpointStore(PATH).best('val_loss')"
     ),
     "verify": "import keras_versioned_ckpt as k; k.CheckpointStore(PATH).verify()",
+    "notebook": (
+        "import keras_versioned_ckpt as k; k.CheckpointStore(PATH)._repr_html_()"
+    ),
     "plan": (
         "import keras_versioned_ckpt as k;"
         "k.CheckpointStore(PATH).prune(k.KeepLast(1), dry_run=True)"
@@ -41,6 +44,7 @@ COMMANDS = [
 SLOW = ("dateutil", "uuid", "difflib", "shutil", "tempfile", "decimal")
 SLOW += ("keras_versioned_ckpt.retention", "keras_versioned_ckpt.naming")
 SLOW += ("keras_versioned_ckpt.manifest", "keras_versioned_ckpt._staging")
+SLOW += ("html", "keras_versioned_ckpt._html")
 QUICK = [
     ["list", "PATH", "--json"],
     ["list", "PATH"],
