@@ -22,6 +22,8 @@ from keras_versioned_ckpt.errors import CheckpointError
 from keras_versioned_ckpt.records import FrozenMapping, HistoryEntry, Version
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from keras_versioned_ckpt._inspection import Report
     from keras_versioned_ckpt._staging import Staged
     from keras_versioned_ckpt.naming import NamingPolicy
@@ -190,6 +192,39 @@ class CheckpointStore:
             if type(selector) is Best and not selector.earlier:
                 return self._room.catalog.best(selector.monitor, selector.mode)
         return None
+
+    def plot(self, metric: str | None = None, *, ax: Axes | None = None) -> Axes:
+        """Draws a metric over the trainings in the store, with the versions that went.
+
+        Each training is a line. Versions that are there are filled marks, and those
+        that are gone hollow ones. The best is a star, tags are written above theirs,
+        and an arrow leads from a version to the training that went on from it. Values
+        that are not finite are only counted. The horizontal axis is the epoch; the
+        step, if versions were saved within an epoch or have none; or else the number.
+
+        Args:
+            metric: The metric. Defaults to the one that the newest training monitored.
+            ax: Matplotlib's axes to draw on. Defaults to those of a new figure, which a
+                notebook shows by itself.
+
+        Returns:
+            The axes, to be changed or saved as you like.
+
+        Raises:
+            ImportError: If Matplotlib is not there, which the extra `plot` installs.
+            TypeError: If `metric` is not a string.
+            ValueError: If no version has the metric; the message lists those that are
+                there.
+
+        Example:
+
+        ```python
+        store.plot("val_loss").figure.savefig("val_loss.svg")
+        ```
+        """
+        from keras_versioned_ckpt import _plotting
+
+        return _plotting.draw(self.history, metric, ax)
 
     # Saving
 

@@ -44,7 +44,7 @@ COMMANDS = [
 SLOW = ("dateutil", "uuid", "difflib", "shutil", "tempfile", "decimal")
 SLOW += ("keras_versioned_ckpt.retention", "keras_versioned_ckpt.naming")
 SLOW += ("keras_versioned_ckpt.manifest", "keras_versioned_ckpt._staging")
-SLOW += ("html", "keras_versioned_ckpt._html")
+SLOW += ("html", "keras_versioned_ckpt._html", "keras_versioned_ckpt._plotting")
 QUICK = [
     ["list", "PATH", "--json"],
     ["list", "PATH"],

@@ -22,7 +22,12 @@ KERAS = {
 ARRAYS = {"_hdf5_layout", "_hdf5_index", "_hdf5_check", "archive"}
 ARRAYS |= {"_training_state", "_continuation", "_comparing"}
 # What is used where it is there, and by whom.
-OPTIONAL = {"_console": {"rich"}, "_completing": {"argcomplete"}}
+OPTIONAL = {
+    "_console": {"rich"},
+    "_completing": {"argcomplete"},
+    "_plotting": {"matplotlib"},
+    "store": {"matplotlib"},  # a name in an annotation
+}
 # What a file that does not touch the disk needs `os` for.
 OF_THE_PROCESS = {
     "_interrupting": {"getpid", "kill", "_exit", "register_at_fork"},
