@@ -136,11 +136,12 @@ class _Drawing:
             if run.resumed_from is None or first is None:
                 continue
             parents[run.resumed_from] = None
-            if run.resumed_from in self._points:
+            start = self._last_drawn(run.resumed_from, every)
+            if start is not None:
                 self._ax.annotate(
                     "",
                     xy=self._points[first.number],
-                    xytext=self._points[run.resumed_from],
+                    xytext=self._points[start],
                     arrowprops={
                         "arrowstyle": "->",
                         "linestyle": "--",
@@ -190,6 +191,15 @@ class _Drawing:
         self._ax.set_ylabel(name, **_AS_IT_IS)
         self._ax.legend(handles=self._legend)
         return self._ax
+
+    def _last_drawn(self, number: int, every: Sequence[Run]) -> int | None:
+        """Returns the last version of a training, up to this one, that has a place."""
+        for run in every:
+            numbers = [entry.number for entry in run.entries]
+            if number in numbers:
+                before = numbers[: numbers.index(number) + 1]
+                return max((n for n in before if n in self._points), default=None)
+        return None
 
     def _plot(self, numbers: Iterable[int], **look: Any) -> Line2D:
         points = [self._points[number] for number in numbers]

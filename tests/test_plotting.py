@@ -150,11 +150,16 @@ def test_a_training_that_went_on_has_an_arrow_from_where() -> None:
 
 
 def test_a_training_that_went_on_from_a_version_without_the_metric() -> None:
-    """There is no place for a ring, and the legend says so."""
-    history = [entry(1, 0.5), entry(2), entry(3, 0.75, run_id="b", parent=2)]
+    """There is no place for a ring; the arrow leads from the last version before."""
+    history = [
+        *(entry(1, 0.5), entry(2), entry(3, 0.25)),
+        entry(4, 0.75, run_id="b", parent=2),
+        # One that is not in this store, as after a copy of some versions.
+        entry(5, 0.75, run_id="c", parent=99),
+    ]
     ax = draw(history)
-    assert (rings(ax), arrows(ax)) == ([], [])
-    assert legend(ax)[-1] == "resumed from 2: not drawn"
+    assert (rings(ax), arrows(ax)) == ([], [((1, 0.5), (4, 0.75))])
+    assert legend(ax)[-1] == "resumed from 2, 99: not drawn"
 
 
 def test_a_training_without_the_metric_is_not_in_the_legend() -> None:
