@@ -108,8 +108,7 @@ def of_plan(plan: Plan) -> Markup:
     )
     if not versions:
         return fragment("Plan", head)
-    monitored = {recorded_monitor(reversed(versions))}
-    shown = [name for name in _metrics(versions)[0] if name in monitored]
+    shown = _monitored(versions)
     columns: list[Column] = [
         *(*_FIRST_COLUMNS, ("epoch", "right"), ("saved (UTC)", "left")),
         *(*_metric_columns(shown), ("size", "right")),
@@ -203,7 +202,8 @@ def _versions(versions: Sequence[Version], now: datetime) -> Markup:
 
 
 def _gone(entries: Sequence[HistoryEntry]) -> Markup:
-    shown, _ = _metrics([entry.version for entry in entries])
+    # The reasons need the room.
+    shown = _monitored([entry.version for entry in entries])
     columns: list[Column] = [
         *(*_FIRST_COLUMNS, ("epoch", "right"), *_metric_columns(shown)),
         *(("removed (UTC)", "left"), ("why", "left")),
@@ -230,6 +230,12 @@ def _metrics(versions: Sequence[Version]) -> tuple[list[str], int]:
     monitor = recorded_monitor(reversed(versions))
     ordered = sorted(names, key=lambda name: (name != monitor, name))
     return ordered[:METRICS], len(ordered[METRICS:])
+
+
+def _monitored(versions: Sequence[Version]) -> list[str]:
+    """Returns the monitored metric, if any version has it."""
+    monitor = recorded_monitor(reversed(versions))
+    return [name for name in _metrics(versions)[0][:1] if name == monitor]
 
 
 def _metric_columns(names: Iterable[str]) -> Iterator[Column]:
