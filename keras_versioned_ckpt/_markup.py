@@ -59,9 +59,10 @@ def element(tag: str, /, *children: Child, **attributes: str | float | None) -> 
         tag: Its name; a constant, never a value out of a store.
         *children: Its content, in order. `Markup` is taken as it is, other values as
             `text`; `None` stands for nothing.
-        **attributes: Its attributes. An underscore stands for a hyphen, and one at the
-            end is dropped: `class_`, `data_sort`. With `None` and `False` there is no
-            such attribute, and with `True` one without a value.
+        **attributes: Its attributes, with values like those of children. An underscore
+            stands for a hyphen, and one at the end is dropped: `class_`, `data_sort`.
+            With `None` and `False` there is no such attribute, and with `True` one
+            without a value.
 
     Example:
 
@@ -81,7 +82,10 @@ def element(tag: str, /, *children: Child, **attributes: str | float | None) -> 
 
 def _attribute(name: str, value: str | float) -> str:
     name = name.rstrip("_").replace("_", "-")
-    return f" {name}" if value is True else f' {name}="{text(value)}"'
+    if isinstance(value, bool):
+        return f" {name}"
+    # Elements hold quotes, which would end the attribute.
+    return f' {name}="{_child(value).replace(chr(34), "&quot;")}"'
 
 
 def _child(child: Child) -> str:

@@ -35,6 +35,15 @@ def test_markup_is_taken_as_it_is() -> None:
     assert element("p", element("b", "1<2")) == "<p><b>1&lt;2</b></p>"
 
 
+def test_markup_as_an_attribute() -> None:
+    """It is not shortened, as the data of a path must not be, and cannot end it."""
+    data = Markup("M0 0" * LONGEST)
+    assert element("path", d=data) == f'<path d="{data}"></path>'
+    assert element("td", title=text("a&b")) == '<td title="a&amp;b"></td>'
+    quoted = element("td", title=Markup('"><b>'))
+    assert quoted == '<td title="&quot;><b>"></td>'
+
+
 def test_what_is_made_of_markup_is_not_markup() -> None:
     """A string that was put together by other means is escaped once more."""
     assert element("p", Markup("<b>") + SCRIPT).count("<") == 2
