@@ -233,7 +233,8 @@ def _reasons(counts: Mapping[_Why, int], keys: Mapping[_Why, str]) -> Markup | N
             element("b", key, class_="key"),
             element(
                 "span",
-                f"{why[0]} ",
+                why[0],
+                " " if why[1] else None,
                 element("code", why[1]) if why[1] else None,
                 element("span", f" {plural(counts[why], 'version')}", class_="count"),
             ),
