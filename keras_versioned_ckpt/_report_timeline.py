@@ -189,7 +189,7 @@ def _days(scale: Timescale, size: _svg.Frame) -> Iterator[Markup]:
             class_="cut",
         )
     yield _svg.line([(size.x[0], bottom), (size.x[1], bottom)], "base")
-    for tick in scale.ticks(76 if size.width > 500 else 70):
+    for tick in scale.ticks(76):
         yield _svg.line([(tick.at, top), (tick.at, bottom + 4)], "grid")
         lines = [words for words in (tick.time, tick.date) if words]
         for n, words in enumerate(lines):

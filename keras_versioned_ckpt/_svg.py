@@ -126,9 +126,11 @@ def ticks_text(values: Sequence[float]) -> list[tuple[float, str]]:
     largest = max(map(abs, values), default=0.0)
     if not apart or largest >= 1e6 or largest < 1e-3:
         return [(value, f"{value:.6g}") for value in values]
-    if max(apart) > min(apart) * 1.5:  # by the logarithm
-        return [(value, f"{value:g}") for value in values]
     decimals = min(max(0, -math.floor(math.log10(min(apart)) + 1e-9)), 12)
+    rounded = [round(value, decimals) for value in values]
+    # Decades apart, on a logarithmic scale, as many decimals do not suit them all.
+    if not all(map(math.isclose, values, rounded)):
+        return [(value, f"{value:g}") for value in values]
     return [(value, f"{value:,.{decimals}f}") for value in values]
 
 

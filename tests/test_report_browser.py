@@ -197,6 +197,28 @@ def test_no_page_scrolls_sideways(browser: Any, report: Path, width: int) -> Non
     assert browser.find_element(By.ID, "curve-wide").is_displayed() != narrow
 
 
+def test_on_paper_everything_is_there(browser: Any, report: Path) -> None:
+    """The whole table, no wider than the page, and light where the screen is dark."""
+    shown(browser, report, width=760)
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    media = {"media": "print", "features": dark}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    room, width, hidden, colour = browser.execute_script(
+        """
+        const page = document.documentElement;
+        const table = document.querySelector(".scroll");
+        return [
+          page.clientWidth, page.scrollWidth, table.scrollHeight - table.clientHeight,
+          getComputedStyle(document.body).backgroundColor,
+        ];
+        """
+    )
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert width == room
+    assert hidden == 0
+    assert colour == "rgb(253, 252, 250)"
+
+
 def test_text_in_drawings_is_large_enough_on_a_phone(
     browser: Any, report: Path
 ) -> None:
