@@ -10,6 +10,7 @@ import functools
 import math
 import re
 import string
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple, NoReturn
 
@@ -35,7 +36,8 @@ _DIRECTIVE = re.compile(r"%[aAwdbBmyYHIMpfSzZjUWcxXGuV%]")
 # Written with such a spec, a number is digits and nothing else.
 _PLAIN_NUMBER = re.compile(r"(?:0\d*)?d?", re.ASCII)
 
-_SAMPLES: dict[str, object] = {
+#: A value for each field that is no metric.
+SAMPLES: Mapping[str, object] = {
     "number": 1,
     "run": "run",
     "epoch": 1,
@@ -45,7 +47,7 @@ _SAMPLES: dict[str, object] = {
 _SAMPLE_METRIC = 0.25
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """A stretch of literal text and the field behind it, if there is one."""
 
     text: str
@@ -97,19 +99,34 @@ def refuse(template: str, must: str, advice: str = "") -> NoReturn:
 
 
 @functools.lru_cache(maxsize=128)
-def _parts(template: str) -> tuple[_Part, ...]:
+def _parts(template: str) -> tuple[Part, ...]:
     """Returns the parts of a template, refusing one that is not safe."""
-    try:
-        parsed = list(string.Formatter().parse(template))
-    except ValueError as error:
-        refuse(template, f"be a format string, and it is not: {error}")
-    for text, field, spec, conversion in parsed:
-        _check_text(template, text)
-        if field is not None:
-            _check_field(template, field, spec or "", conversion)
-    parts = tuple(_Part(text, field, spec or "") for text, field, spec, _ in parsed)
+    parts = parsed(template, SAMPLES)
+    for part in parts:
+        _check_text(template, part.text)
     _check_ends(template, parts)
     return parts
+
+
+def parsed(template: str, samples: Mapping[str, object]) -> tuple[Part, ...]:
+    """Returns the parts of a format string, whatever the text around its fields.
+
+    Args:
+        template: The format string.
+        samples: A value for each field that is no metric, to try its spec on.
+
+    Raises:
+        ValueError: If it is none, or a field is not a plain one, or its spec not fit.
+    """
+    try:
+        found = list(string.Formatter().parse(template))
+    except ValueError as error:
+        refuse(template, f"be a format string, and it is not: {error}")
+    for _, field, spec, conversion in found:
+        if field is not None:
+            _check_field(template, field, spec or "", conversion)
+            _check_spec(template, field, spec or "", samples)
+    return tuple(Part(text, field, spec or "") for text, field, spec, _ in found)
 
 
 def _check_text(template: str, text: str) -> None:
@@ -121,7 +138,7 @@ def _check_text(template: str, text: str) -> None:
         refuse(template, "not hold two dots in a row")
 
 
-def _check_ends(template: str, parts: tuple[_Part, ...]) -> None:
+def _check_ends(template: str, parts: tuple[Part, ...]) -> None:
     if not parts:
         refuse(template, "not be empty")
     if parts[0].text and _names.why_not(parts[0].text[0]):
@@ -152,13 +169,18 @@ def _check_field(template: str, field: str, spec: str, conversion: str | None) -
             )
     elif any(len(run) > 4 or int(run) > _WIDEST for run in _DIGITS.findall(spec)):
         refuse(template, f"have no width or precision above {_WIDEST}")
+
+
+def _check_spec(
+    template: str, field: str, spec: str, samples: Mapping[str, object]
+) -> None:
     try:
-        format(_SAMPLES.get(field, _SAMPLE_METRIC), spec)
+        format(samples.get(field, _SAMPLE_METRIC), spec)
     except (ValueError, TypeError, OverflowError) as error:
         refuse(template, f"have specs that fit, and that of {{{field}}} not: {error}")
 
 
-def _written(part: _Part, version: Version, zone: tzinfo) -> str:
+def _written(part: Part, version: Version, zone: tzinfo) -> str:
     """Returns the field behind the part as text that a name can hold."""
     if part.field is None:
         return ""
@@ -182,7 +204,7 @@ def _value(field: str, version: Version, zone: tzinfo) -> object:
             return version.created
     if field == "run":
         return version.run_id
-    if field in _SAMPLES:
+    if field in SAMPLES:
         return getattr(version, field)
     try:
         return float(version.metrics[field])
@@ -190,7 +212,7 @@ def _value(field: str, version: Version, zone: tzinfo) -> object:
         return None
 
 
-def _after(part: _Part, folded: str, starts: set[int]) -> set[int]:
+def _after(part: Part, folded: str, starts: set[int]) -> set[int]:
     """Returns where the part can end in `folded` if it begins at one of `starts`."""
     text = _names.fold(part.text)
     ends = {start + len(text) for start in starts if folded.startswith(text, start)}
