@@ -14,9 +14,9 @@ _MAX_METADATA_BYTES = 1024 * 1024
 
 def check_format(format: object, save_weights_only: bool = False) -> str:
     """Returns the payload format that the two arguments mean together."""
-    if not isinstance(format, str) or format not in _wire.PAYLOADS:
+    if not isinstance(format, str) or format not in _wire.SAVED_FORMATS:
         raise ValueError(
-            f"`format` must be one of {', '.join(map(repr, _wire.PAYLOADS))}. "
+            f"`format` must be one of {', '.join(map(repr, _wire.SAVED_FORMATS))}. "
             f"Received: format={format!r}"
         )
     if not save_weights_only:

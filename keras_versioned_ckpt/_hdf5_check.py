@@ -63,6 +63,27 @@ def check(view: memoryview, most: int) -> None:
         raise CorruptVersionError(f"HDF5 cannot read it: {error}") from error
 
 
+def root_text(view: memoryview, name: str) -> bytes | None:
+    """Returns a text that stands at the root of a file which `check` has passed.
+
+    Args:
+        view: The file's bytes.
+        name: The name of the attribute.
+
+    Returns:
+        The text in UTF-8; `None` if there is none of that name.
+
+    Raises:
+        CorruptVersionError: If it cannot be read.
+    """
+    try:
+        with h5py.File(ViewFile(view), "r") as h5:
+            text = h5.attrs.get(name)
+        return text.encode() if isinstance(text, str) else text
+    except Exception as error:
+        raise CorruptVersionError(f"HDF5 cannot read it: {error}") from error
+
+
 class _Check:
     """One walk over a file."""
 

@@ -8,6 +8,7 @@ and a name that does not fit has no reading.
 """
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
@@ -175,7 +176,7 @@ def _check(template: str, parts: Sequence[Part]) -> None:
     for name in sorted(set(fields) - {"created"}):
         if fields.count(name) > 1:
             refuse(template, f"have the field {{{name}}} once")
-    for before, after in zip(parts, parts[1:], strict=False):
+    for before, after in itertools.pairwise(parts):
         if before.field and after.field and not after.text:
             refuse(
                 template,

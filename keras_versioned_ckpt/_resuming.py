@@ -73,6 +73,12 @@ def resume(store: CheckpointStore, model: Any) -> Resumption | None:
     for version in reversed(store.versions):
         if not _is_of_a_training(version):
             continue
+        if version.format == "h5":
+            raise ResumeError(
+                f"{version.name} is an older HDF5 file (.h5), from which no training "
+                "can go on. Load it with `load_version(…, trust_code=True)`, and save "
+                "it with `save_version` into the directory of the training."
+            )
         try:
             checked = loading.checked(version, Options(model=model))
             assert version.path is not None

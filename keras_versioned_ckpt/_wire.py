@@ -14,7 +14,10 @@ PAYLOADS = {
     "keras": "model.keras",
     "weights": "model.weights.h5",
     "saved_model": "saved_model",
+    "h5": "model.h5",
 }
+#: Those that a model is saved in. The other is only ever imported.
+SAVED_FORMATS = ("keras", "weights", "saved_model")
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}

@@ -104,7 +104,8 @@ class Contents:
     Args:
         index: The arrays; `None` if they do not lie in it as they are, and only Keras
             can read them.
-        config: The architecture, as `config.json` has it; `None` for weights only.
+        config: The architecture, as `config.json` or an older HDF5 file has it;
+            `None` for weights only.
         assets: Files of layers, by relative path.
     """
 
@@ -131,7 +132,7 @@ def read(view: memoryview, format: str, verify: bool = True) -> Contents:
 
     Args:
         view: The file's bytes.
-        format: `"keras"` or `"weights"`.
+        format: `"keras"`, `"weights"` or `"h5"`.
         verify: Whether the checksums in a `.keras` file are compared, for which all of
             it is read. That takes a third of the time of the SHA-256.
 
@@ -165,6 +166,9 @@ def _read(
     # An HDF5 file that was packed, in a zip file that was packed, is measured by what
     # lies on the disk.
     most = _growth.unpacked_limit(len(view))
+    if format == "h5":
+        _hdf5_check.check(view, most)
+        return Contents(None, _hdf5_check.root_text(view, "model_config"))
     if format == "weights":
         return Contents(index(view, most))
     members = _zip_members.members(view, verify=verify)

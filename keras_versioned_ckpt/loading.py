@@ -105,7 +105,7 @@ def load_best(
             `verify=True` (`False`: do not read the files first to compare their
             SHA-256), `strict=False` (`True`: a damaged version is an error),
             `trust_code=False` (must be `True` for a SavedModel, which is a
-            program).
+            program, and for an older `.h5` file, which can hold one).
 
     Returns:
         A `keras.Model`. For a SavedModel: a `keras.layers.TFSMLayer`, or what
@@ -416,6 +416,12 @@ def _load_file(
     contents: archive.Contents,
     options: Options,
 ) -> Any:
+    if version.format == "h5" and not options.trust_code:
+        raise UnsafeVersionError(
+            f"{version.name} is an older HDF5 file (.h5), and such a file can hold "
+            "code that Keras runs when it loads it. If you trust who wrote it, pass "
+            "`trust_code=True`."
+        )
     if options.model is not None:
         return _load_weights(version, payload, view, contents, options.model)
     if contents.config is None:
@@ -436,7 +442,8 @@ def _load_model(
 ) -> Any:
     custom = dict(options.custom_objects or {})
     try:
-        _description.check(config, custom, safe_mode=options.safe_mode)
+        if version.format != "h5":  # whose description has another form
+            _description.check(config, custom, safe_mode=options.safe_mode)
         with _allowance.variables(_growth.variables_limit(len(view))):
             if contents.index is None:
                 with archive.copied(view, payload.name) as copy:
@@ -513,7 +520,7 @@ def _load_saved_model(version: Version, payload: Path, options: Options) -> Any:
         )
     try:
         if keras.config.backend() == "tensorflow":
-            return keras.layers.TFSMLayer(str(payload), call_endpoint="serve")
+            return _layer_of_saved_model(str(payload))
         import tensorflow
 
         return tensorflow.saved_model.load(str(payload))
@@ -523,6 +530,17 @@ def _load_saved_model(version: Version, payload: Path, options: Options) -> Any:
         raise CheckpointError(
             f"TensorFlow could not load {payload}{_intact(options)}: {error}"
         ) from error
+
+
+def _layer_of_saved_model(path: str) -> Any:
+    try:
+        return keras.layers.TFSMLayer(path, call_endpoint="serve")
+    except ValueError as error:
+        # What Keras 2 saved has no endpoint of that name.
+        try:
+            return keras.layers.TFSMLayer(path, call_endpoint="serving_default")
+        except ValueError:
+            raise error from None
 
 
 def _intact(options: Options) -> str:

@@ -20,7 +20,10 @@ Format 1. The file is `<version>/manifest.json`.
   `"min"` or `"max"` for those metrics of which the direction was known.
 * `trigger` MUST be a list of strings: which triggers fired; empty for a version
   that was saved by hand.
-* `payload_format` MUST be `"keras"`, `"weights"` or `"saved_model"`.
+* `payload_format` MUST be `"keras"`, `"weights"`, `"saved_model"` or `"h5"`. The last
+  is a whole model or weights as Keras 2 laid them out in HDF5, in a version that was
+  imported; its description may hold code, so that a reader MUST NOT load it unless it
+  is told that whoever wrote it is trusted.
 * `files` MUST be an object that names every file of the version except the
   manifest, by its path relative to the version's directory with `/` between the
   parts; each is an object with `size` (bytes) and `sha256` (64 lower-case

@@ -55,7 +55,8 @@ class Version:
             middle of one; `None` at the end of an epoch and outside training.
         metrics: Metric names and their values at the moment of the save.
         size_bytes: Size of the payload, all files together, in bytes.
-        format: `"keras"`, `"weights"` or `"saved_model"`.
+        format: `"keras"`, `"weights"` or `"saved_model"`; `"h5"` for an older file
+            that was imported.
         tags: The user's names for this version.
         parent: Number of the version that this one continues, if any.
         run_id: Identifies the call of `fit` that saved it.
