@@ -70,7 +70,9 @@ def adopt(
             names have values of, if that is one.
         mode: `"min"` or `"max"`: which direction of it is better. For `loss` and
             `val_loss` it is known.
-        progress: Told how many bytes are done and of how many, now and then.
+        progress: Told how many bytes are done and of how many, now and then. The
+            second number grows when a file turns out to differ from the version that
+            was imported under its name, for it is then read a second time.
 
     Returns:
         What has become of each.
@@ -98,12 +100,10 @@ def adopt(
     count = _Count(sum(one.payload.size_bytes for one in each), progress)
     adopted: list[Adopted] = []
     for one in each:
-        before = count.done
         try:
             if (there := _there(known.get(_identity(one), []), one, count)) is not None:
                 adopted.append(Adopted(found=one, version=there, was_there=True))
                 continue
-            count.set(before)
             with store.stage(0 if link else one.payload.size_bytes) as staged:
                 _fill(staged, one, count, _copying.link if link else _copying.copy)
                 version = store.commit(
@@ -121,7 +121,6 @@ def adopt(
             raise _failed(store, one, len(adopted), error) from error
         adopted.append(Adopted(found=one, version=version))
         known.setdefault(_identity(one), []).append(version)
-        count.set(before + one.payload.size_bytes)
     return adopted
 
 
@@ -175,20 +174,26 @@ def _no_link(one: Found) -> _NoLinkError:
 
 
 class _Count:
-    """How many bytes are done."""
+    """How many bytes are done, and of how many."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
-        self.done = 0
+        self._done = 0
         self._total = total
         self._progress = progress or (lambda done, total: None)
-        self.set(0)
+        self._tell()
 
     def add(self, count: int) -> None:
-        self.set(self.done + count)
+        """Some more bytes are done."""
+        self._done += count
+        self._tell()
 
-    def set(self, done: int) -> None:
-        self.done = min(done, self._total)
-        self._progress(self.done, self._total)
+    def again(self, one: Found) -> None:
+        """What was read to be compared is to be read once more, to be copied."""
+        self._total += one.payload.size_bytes
+        self._tell()
+
+    def _tell(self) -> None:
+        self._progress(min(self._done, self._total), self._total)
 
 
 _Identity = tuple[str, str | None]
@@ -226,7 +231,10 @@ def _there(versions: Sequence[Version], one: Found, count: _Count) -> Version | 
         _target(one, name): _copying.hashed(one.payload.file(name), count.add)
         for name in one.payload.files
     }
-    return next((v for v, files in recorded if files == ours), None)
+    there = next((v for v, files in recorded if files == ours), None)
+    if there is None:
+        count.again(one)
+    return there
 
 
 def _target(one: Found, name: str) -> str:

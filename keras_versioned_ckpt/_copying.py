@@ -98,17 +98,21 @@ def _hashed(
 ) -> File:
     digest = hashlib.sha256()
     size = 0
-    while piece := file.read(_PIECE):
+    # Not to its end, which may move on as fast as it is read.
+    left = os.fstat(file.fileno()).st_size
+    while piece := file.read(min(left, _PIECE)):
         write(piece)
         digest.update(piece)
         size += len(piece)
+        left -= len(piece)
         advance(len(piece))
     return File(size=size, sha256=digest.hexdigest())
 
 
 def _check_unchanged(file: BinaryIO, before: os.stat_result, found: File) -> None:
     after = os.fstat(file.fileno())
-    if (before.st_size, before.st_mtime_ns) != (found.size, after.st_mtime_ns):
+    then = (before.st_size, before.st_mtime_ns, before.st_size)
+    if then != (after.st_size, after.st_mtime_ns, found.size):
         raise ChangedError(errno.EAGAIN, "it changed while it was read")
 
 
