@@ -40,12 +40,15 @@ _NUMBERS = (h5t.INTEGER, h5t.FLOAT, h5t.BITFIELD)
 _FILTERS = (h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32)
 
 
-def check(view: memoryview, most: int) -> None:
+def check(view: memoryview, most: int, *, with_lists: bool = False) -> None:
     """Checks a file before anything reads values from it.
 
     Args:
         view: The file's bytes.
         most: How many bytes its values may unpack to.
+        with_lists: Whether attributes may be lists of texts of any length, as in the
+            files of Keras 2. Their texts may be one and the same, and so take more
+            memory to read than the file has bytes. Defaults to `False`.
 
     Raises:
         UnsafeVersionError: If there is anything but groups and numbers, or more of them
@@ -56,7 +59,7 @@ def check(view: memoryview, most: int) -> None:
         raise CorruptVersionError("it is no HDF5 file")
     try:
         with h5py.File(ViewFile(view), "r") as h5:
-            _Check(view, most).everything(h5.id)
+            _Check(view, most, with_lists).everything(h5.id)
     except CheckpointError:
         raise
     except Exception as error:  # whatever HDF5 and h5py make of damage
@@ -87,9 +90,10 @@ def root_text(view: memoryview, name: str) -> bytes | None:
 class _Check:
     """One walk over a file."""
 
-    def __init__(self, view: memoryview, most: int) -> None:
+    def __init__(self, view: memoryview, most: int, with_lists: bool) -> None:
         self._view = view
         self._most = most
+        self._with_lists = with_lists
         self._declared = 0
         self._as_they_are = 0
         self._seen: set[int] = set()
@@ -140,7 +144,7 @@ class _Check:
             kind, space = attribute.get_type(), attribute.get_space()
             number = space.get_simple_extent_npoints()
             text = kind.get_class() == h5t.STRING and (
-                not kind.is_variable_str() or number <= 1
+                not kind.is_variable_str() or number <= 1 or self._with_lists
             )
             if not (text or _is_numeric(kind)):
                 raise UnsafeVersionError(

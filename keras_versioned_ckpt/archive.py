@@ -167,7 +167,7 @@ def _read(
     # lies on the disk.
     most = _growth.unpacked_limit(len(view))
     if format == "h5":
-        _hdf5_check.check(view, most)
+        _hdf5_check.check(view, most, with_lists=True)
         return Contents(None, _hdf5_check.root_text(view, "model_config"))
     if format == "weights":
         return Contents(index(view, most))

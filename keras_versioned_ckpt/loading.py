@@ -476,8 +476,12 @@ def _load_model(
             raise UnsafeVersionError(
                 f"{version.name} would run code when it is loaded: {error}"
             ) from error
+        advice = ""
+        if version.format == "h5" and options.compile:
+            # Keras 3 does not find every loss and metric by the name Keras 2 gave it.
+            advice = ". Pass `compile=False` to load it without its loss and metrics"
         raise CheckpointError(
-            f"Keras could not load {payload}{_intact(options)}: {error}"
+            f"Keras could not load {payload}{_intact(options)}: {error}{advice}"
         ) from error
 
 

@@ -415,3 +415,20 @@ def test_a_clone_is_a_copy(tmp_path: Path) -> None:
 def test_nothing_is_imported_out_of_nothing(tmp_path: Path) -> None:
     """Which is no error here; the caller says what was skipped."""
     assert adopt(new_store(tmp_path / "store"), ()) == []
+
+
+def test_no_keras_is_needed(source: Path, directory: Path, tmp_path: Path) -> None:
+    """Nor NumPy, to import and to export."""
+    script = (
+        "import sys\n"
+        "from keras_versioned_ckpt._adopting import adopt\n"
+        "from keras_versioned_ckpt._exporting import export\n"
+        "from keras_versioned_ckpt._finding import find\n"
+        "from keras_versioned_ckpt.store import CheckpointStore\n"
+        "store = CheckpointStore(sys.argv[1], create=True)\n"
+        "adopt(store, find(sys.argv[2]).found)\n"
+        "export(store[1], sys.argv[3])\n"
+        "print({'keras', 'numpy', 'h5py', 'rich'} & sys.modules.keys())"
+    )
+    result = run(script, directory, source, tmp_path / "a.keras")
+    assert (result.stdout, result.stderr) == ("set()\n", "")
