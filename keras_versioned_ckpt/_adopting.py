@@ -309,8 +309,8 @@ def _failed(
     if not isinstance(cause, SaveError):
         cause = save_error(store.path, "its version", cause)
     failure = SaveError(
-        f"{shown(one.name)} could not be imported. {cause} Before it, {count} were or "
-        "had been. Run the import again to go on with this one."
+        f"{shown(one.name)} could not be imported. {cause} The {count} before it are "
+        "there. Run the import again to go on with this one."
     )
     failure.disk_full = cause.disk_full
     return failure

@@ -20,6 +20,8 @@ from keras_versioned_ckpt._recognising import NotRecognisedError, Payload
 from keras_versioned_ckpt._timezones import time_zone
 from keras_versioned_ckpt.errors import StoreError
 
+_VERSION = "a version of a store; to take it out, export it"
+
 # Without a template: the epoch that a ModelCheckpoint wrote into its default form of
 # name. Which metric the value behind it is, the name does not say.
 _EPOCH_AND_VALUE = re.compile(
@@ -190,7 +192,6 @@ class _Search:
         except OSError as error:
             self.skip(source, f"it leads nowhere: {error.strerror}")
             return
-        # A folder that is the store's, too: its versions are no others' files.
         if path.is_dir() and _recognising.is_store(path):
             raise StoreError(
                 f"{escaped(str(source))} is a store already. Open it as one; to take "
@@ -199,7 +200,10 @@ class _Search:
             )
         if self._take(path):
             return
-        self._walk(path, self._levels)
+        if _recognising.is_version(path):
+            self.skip(path, _VERSION)
+        else:
+            self._walk(path, self._levels)
 
     def _take(self, path: Path) -> bool:
         """Takes or skips what stands there; `False` if it is a folder of others."""
@@ -213,17 +217,13 @@ class _Search:
         return payload is not None
 
     def _walk(self, folder: Path, levels: int) -> None:
-        if _recognising.is_version(folder):
-            self.skip(folder, "a version of a store; to take it out, export it")
-            return
-        if not (paths := self._listed(folder)):
-            return
+        paths = self._listed(folder)
         folders = [path for path in paths if not self._take(path)]
         for path in folders:
             if _recognising.is_store(path):
                 self.skip(path, "a store")
             elif _recognising.is_version(path):
-                self.skip(path, "a version of a store; to take it out, export it")
+                self.skip(path, _VERSION)
             elif levels > 1:
                 self._walk(path, levels - 1)
             else:
