@@ -30,7 +30,7 @@ _MOST_NAMED = 8
 _TAG = 14
 # From the back to the front.
 _ROLES = {
-    "gone": "removed",
+    "gone": "gone",
     "there": "there",
     "resumed-from": "a training went on from it",
     "tagged": "tagged",
