@@ -278,6 +278,53 @@ def _moving(commands: _Commands) -> None:
     _json(command)
 
     command = commands.add(
+        "import",
+        "_cli_moving.import_",
+        "save as versions what is elsewhere: files of ModelCheckpoint, folders with "
+        "numbers or times in their names, SavedModel folders; the originals stay "
+        "as they are",
+        "import runs/digits checkpoints "
+        "--template 'weights.{epoch:02d}-{val_loss:.2f}.keras'\n"
+        "import runs/digits my_models --dry-run\n"
+        "import runs/digits my_models/version_3 old.h5 --link",
+    )
+    command.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="a file; or a folder, of which all that lies in it is taken",
+    )
+    command.add_argument(
+        "--template",
+        metavar="TEMPLATE",
+        help="what the files were named by; epochs and metrics are read by it",
+    )
+    command.add_argument(
+        "--timezone",
+        metavar="ZONE",
+        default="UTC",
+        help="of the times in names; UTC by default",
+    )
+    command.add_argument(
+        "--naming",
+        metavar="TEMPLATE",
+        default="version_{number}",
+        help="what the versions are called; version_{number} by default",
+    )
+    command.add_argument(
+        "--link",
+        action="store_true",
+        help="hard-link the files instead of copying them: no space is taken, and who "
+        "writes into an original damages its version",
+    )
+    command.add_argument(
+        "--monitor", metavar="NAME", help="what the best is the best by"
+    )
+    command.add_argument("--mode", choices=("min", "max"), help="which is better of it")
+    command.add_argument("--dry-run", action="store_true", help="import nothing")
+    _json(command)
+
+    command = commands.add(
         "report",
         "_cli_moving.report",
         "write a page that tells about the store, for a browser",

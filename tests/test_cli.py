@@ -18,7 +18,7 @@ from .stores import save
 
 COMMANDS = (
     *("list", "show", "path", "explain", "prune", "tag", "untag", "verify", "repair"),
-    *("diff", "load-test", "export", "report", "watch"),
+    *("diff", "load-test", "export", "import", "report", "watch"),
 )
 
 
