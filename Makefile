@@ -4,6 +4,8 @@
 #   make demo                    the main job, end to end
 #   make test                    everything that must be green
 #   make test PYTHON=python3.13  the same with another interpreter
+#   make docs                    the documentation, into build/docs
+#   make package                 what is uploaded: built, checked, installed and tried
 #   make faults                  breaks stores in every way there is; docs/reliability.rst
 #   make bench                   how fast it is, as ratios; draws docs/saving.svg
 
@@ -13,10 +15,15 @@ BIN := $(VENV)/bin
 # One worker per core; TensorFlow needs about 1 GB in each.
 WORKERS ?= auto
 
+# TensorFlow's build for CPUs is enough, where there is one.
+TENSORFLOW := $(shell $(PYTHON) -c 'import platform, sys; print("tensorflow-cpu" \
+  if sys.platform != "darwin" and platform.machine() in ("x86_64", "AMD64") \
+  else "tensorflow")')
+
 export TF_CPP_MIN_LOG_LEVEL := 3
 export TF_ENABLE_ONEDNN_OPTS := 0
 
-.PHONY: demo test lint types unit unit-jax test-backends test-torch test-oldest faults bench clean
+.PHONY: demo test lint types unit unit-jax test-backends test-torch test-oldest docs package faults bench clean
 
 # The environment is made anew when setup.cfg changed or when another interpreter is
 # asked for, and is otherwise left alone.
@@ -87,6 +94,25 @@ test-oldest: $(OLDEST_STAMP)
 	PYTHONPATH=. KERAS_BACKEND=jax $(OLDEST)/bin/python $(PYTEST_BACKENDS) -m "not slow"
 	PYTHONPATH=. KERAS_BACKEND=tensorflow $(OLDEST)/bin/python $(PYTEST_BACKENDS) \
 	  tests/test_callback.py tests/test_saving.py tests/test_loading.py
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+# The wheel is built from the source distribution, and installed where nothing else is.
+CLEAN := $(CURDIR)/build/clean
+
+package: $(STAMP)
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(PYTHON) -m venv --clear $(CLEAN)
+	$(CLEAN)/bin/python -m pip install --quiet --upgrade pip
+	$(CLEAN)/bin/python -m pip install --quiet dist/*.whl $(TENSORFLOW) mypy
+	mkdir $(CLEAN)/empty
+	cp tests/packaging/usage.py $(CLEAN)/empty
+	cd $(CLEAN)/empty && $(CLEAN)/bin/python -m mypy --strict usage.py
+	cd $(CLEAN)/empty && $(CLEAN)/bin/python $(CURDIR)/tests/packaging/readme.py \
+	  $(CURDIR)/README.rst
 
 # As root, so that power can be cut; needs strace, mkfs.ext4 and mkfs.xfs.
 faults: $(STAMP)

@@ -13,7 +13,6 @@ regular files are ever opened.
 
 import contextlib
 import errno
-import hashlib
 import os
 import stat
 import sys
@@ -124,6 +123,9 @@ def hash_file(
     Returns:
         Its size in bytes and its SHA-256 in hexadecimal.
     """
+    # Whoever only lists a store does not wait for it.
+    import hashlib
+
     # Some systems refuse fsync on a descriptor that is open for reading only.
     flags = os.O_RDWR if sync else os.O_RDONLY
     with about(path), open_regular(path, flags) as file:

@@ -2,13 +2,16 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from keras_versioned_ckpt import _console
 from keras_versioned_ckpt._messages import escaped, listing, rounded_size, shown
 from keras_versioned_ckpt.errors import VersionNotFoundError
 from keras_versioned_ckpt.records import HistoryEntry
-from keras_versioned_ckpt.selectors import AsOf, Named, Number, Selector
 from keras_versioned_ckpt.store import CheckpointStore
+
+if TYPE_CHECKING:
+    from keras_versioned_ckpt.selectors import Selector
 
 _KEYS = ("number", "name", "epoch", "step", "created", "size")
 
@@ -116,8 +119,10 @@ def show_version(options: argparse.Namespace) -> int:
     return 0
 
 
-def found(store: CheckpointStore, selector: Selector) -> HistoryEntry:
+def found(store: CheckpointStore, selector: "Selector") -> HistoryEntry:
     """Returns what a selector picks; a number or a name, also what is gone."""
+    from keras_versioned_ckpt.selectors import Named, Number
+
     try:
         return HistoryEntry(version=store.select(selector))
     except VersionNotFoundError:
@@ -130,6 +135,8 @@ def found(store: CheckpointStore, selector: Selector) -> HistoryEntry:
 
 def show_path(options: argparse.Namespace) -> int:
     """Runs `path`."""
+    from keras_versioned_ckpt.selectors import AsOf
+
     selector = options.selector
     if isinstance(selector, AsOf) and selector.note:
         _console.complain(selector.note)

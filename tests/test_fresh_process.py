@@ -35,6 +35,8 @@ COMMANDS = [
     ["list", "--gone", "PATH"],
     ["path", "PATH", "best:val_loss"],
     ["verify", "PATH"],
+    ["show", "PATH", "version_3"],
+    ["explain", "PATH", "--retention", "KeepLast(1)"],
     ["--version"],
     ["--help"],
 ]
@@ -49,6 +51,7 @@ QUICK = [
     ["list", "PATH", "--json"],
     ["list", "PATH"],
     ["list", "--gone", "PATH"],
+    ["list", "PATH", "--sort", "val_loss", "--limit", "1", "--csv"],
     ["path", "PATH", "best:val_loss"],
     ["path", "PATH", "version_3"],
     ["--version"],

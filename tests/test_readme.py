@@ -11,6 +11,7 @@ import pytest
 
 import keras_versioned_ckpt
 
+from .packaging import readme
 from .zoo import data
 
 ROOT = Path(__file__).parents[1]
@@ -18,9 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 def blocks() -> list[str]:
     """Returns the Python examples of the README, in order."""
-    text = (ROOT / "README.rst").read_text(encoding="utf-8")
-    found = re.findall(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", text)
-    return [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in found]
+    return readme.blocks((ROOT / "README.rst").read_text(encoding="utf-8"))
 
 
 def model() -> Any:
