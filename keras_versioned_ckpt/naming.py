@@ -56,8 +56,7 @@ class NamingPolicy(Policy, abc.ABC):
             version: What is known of the version; its own `name` is not looked at.
 
         Returns:
-            A valid name of 120 characters at most. It need not be free: see
-            `unique_name`.
+            A valid name of 120 characters at most, which need not be free.
         """
         return _templates.fill(self.template, version, self._zone)
 

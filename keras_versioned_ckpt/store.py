@@ -334,7 +334,7 @@ class CheckpointStore:
                 displaces none that is the best. Defaults to `False`.
 
         Returns:
-            The plan: what is kept, what is removed, and why.
+            A plan that says what is kept, what is removed, and why.
 
         Raises:
             StoreError: If the store cannot be written.
@@ -411,8 +411,8 @@ class CheckpointStore:
                 of them, piece by piece. Defaults to `None`.
 
         Returns:
-            A report: `.ok`, `.checked`, and `.problems`, each naming the version
-            and what is wrong.
+            A report with `.ok`, `.checked`, and `.problems`, each of which names the
+            version and what is wrong.
         """
         from keras_versioned_ckpt import _inspection
 

@@ -1,0 +1,112 @@
+"""How Sphinx builds the documentation: `make docs`. Needs no network."""
+
+import argparse
+import re
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import roles
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+import keras_versioned_ckpt
+from keras_versioned_ckpt import cli
+
+project = "keras-versioned-ckpt"
+author = copyright = "The keras-versioned-ckpt authors"
+release = version = keras_versioned_ckpt.__version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+html_theme = "furo"
+html_title = f"keras-versioned-ckpt {release}"
+html_show_sourcelink = html_copy_source = False
+add_module_names = False
+
+# Docstrings have one backtick where reStructuredText has two, as those of Keras do.
+default_role = "public"
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+# A link that leads nowhere is an error, but for the standard library and
+# python-dateutil: to know their links, their indexes would have to be fetched.
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:class", r"(collections\.abc|datetime|dateutil|os|pathlib)\.\w.*|tuple\[str"),
+]
+
+
+def public_role(
+    role: str, rawtext: str, text: str, *where: Any
+) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+    """Shows code, and links it where it is a public name of this package."""
+    literal = nodes.literal(rawtext, text, classes=["code"])
+    name = text.removesuffix("()")
+    if name not in keras_versioned_ckpt.__all__:
+        return [literal], []
+    link = pending_xref(
+        rawtext,
+        literal,
+        refdomain="py",
+        reftype="obj",
+        reftarget=f"keras_versioned_ckpt.{name}",
+        refspecific=False,
+        refexplicit=True,
+        refwarn=True,
+    )
+    return [link], []
+
+
+def from_markdown(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Turns the fenced blocks of a docstring into blocks of reStructuredText."""
+    text = "\n".join(lines)
+    parts = re.split(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    for i, part in enumerate(parts):
+        if i % 2:
+            code = re.sub(r"^(?=.)", "    ", part, flags=re.MULTILINE)
+            parts[i] = f".. code-block:: python\n\n{code}"
+        else:
+            # Outside of code a backslash would escape what follows it.
+            parts[i] = re.sub(r"(?m)^(?!\s*(>>>|\.\.\.)).*`.*$", _escaped, part)
+    lines[:] = "".join(parts).split("\n")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].replace("\\", "\\\\")
+
+
+class Commands(SphinxDirective):
+    """A section for each command of `keras-ckpt`, with what `--help` says."""
+
+    def run(self) -> list[nodes.Node]:
+        """Asks the parser itself, so that the page cannot be out of date."""
+        parser = cli._parser()
+        (commands,) = (
+            action
+            for action in parser._actions
+            if isinstance(action, argparse._SubParsersAction)
+        )
+        found: list[nodes.Node] = [_literal(parser)]
+        for name, command in commands.choices.items():
+            section = nodes.section(ids=[f"keras-ckpt-{name}"], names=[name])
+            section += [nodes.title(text=f"keras-ckpt {name}"), _literal(command)]
+            found.append(section)
+        return found
+
+
+def _literal(parser: argparse.ArgumentParser) -> nodes.literal_block:
+    text = parser.format_help().rstrip()
+    return nodes.literal_block(text, text, language="text")
+
+
+def setup(app: Sphinx) -> None:
+    """Adds the three parts above."""
+    roles.register_local_role("public", public_role)
+    app.add_directive("keras-ckpt-commands", Commands)
+    # Before napoleon, which listens with the default priority.
+    app.connect("autodoc-process-docstring", from_markdown, priority=400)
