@@ -64,6 +64,15 @@ class Best(Selector):
         Raises:
             VersionNotFoundError: If no version has a finite value of the metric.
             ValueError: If the metric or its direction is given nowhere.
+
+        Example:
+
+        >>> from datetime import UTC, datetime
+        >>> from keras_versioned_ckpt import Best, Version
+        >>> version = Version(number=1, created=datetime.now(UTC), metrics={"f1": 0.5},
+        ...                   monitor="f1", mode="max")
+        >>> Best().resolved([version])
+        Best('f1', 'max')
         """
         monitor, mode = self._criterion(self._ordered(versions))
         return Best(monitor, mode, earlier=self.earlier)

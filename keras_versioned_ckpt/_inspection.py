@@ -44,6 +44,12 @@ class Problem:
         what: What is wrong, in English.
         done: What `repair` did about it; empty after `verify`, but where nothing is
             to be done.
+
+    Example:
+
+    ```python
+    damaged = [p.name for p in store.verify().problems if p.kind == "version"]
+    ```
     """
 
     kind: Kind
@@ -64,6 +70,14 @@ class Report:
     Args:
         checked: How many versions were read in full.
         problems: Everything that is not as it should be.
+
+    Example:
+
+    ```python
+    report = store.verify()
+    if not report.ok:
+        print(report)
+    ```
     """
 
     checked: int

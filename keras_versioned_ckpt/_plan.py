@@ -88,6 +88,13 @@ class RetentionPolicy(Composable, abc.ABC):
     intersection does not.
 
     A rule of your own derives from `RetentionRule`.
+
+    Example:
+
+    >>> from keras_versioned_ckpt import KeepBest, KeepLast
+    >>> from keras_versioned_ckpt.retention import RetentionPolicy
+    >>> isinstance(KeepLast(3) | KeepBest(2), RetentionPolicy)
+    True
     """
 
     @property
@@ -179,6 +186,12 @@ class RetentionPolicy(Composable, abc.ABC):
 
         Returns:
             A policy that lacks nothing; this one where nothing was missing.
+
+        Example:
+
+        >>> from keras_versioned_ckpt import KeepBest
+        >>> KeepBest(2).resolved("val_accuracy", lambda monitor: "max")
+        KeepBest(2, 'val_accuracy', 'max')
         """
         return self
 
@@ -200,6 +213,26 @@ class RetentionRule(RetentionPolicy):
     after every save leaves what pruning once at the end leaves, a version that
     a rule does not want must never be wanted by it later, and the removal of
     versions that it does not want must not change what it wants.
+
+    Example:
+
+    >>> import dataclasses
+    >>> from datetime import UTC, datetime
+    >>> from keras_versioned_ckpt import KeepLast, Version
+    >>> from keras_versioned_ckpt.retention import RetentionRule
+    >>> @dataclasses.dataclass(frozen=True, repr=False)
+    ... class KeepNoted(RetentionRule):
+    ...     "Keeps the versions whose metadata has a note."
+    ...     explanation = "those with a note"
+    ...     def _wanted(self, versions):
+    ...         return {v.number: "it has a note" for v in versions if "note" in v.metadata}
+    >>> print((KeepLast(1) | KeepNoted()).plan(
+    ...     Version(number=n, created=datetime(2026, 11, n, tzinfo=UTC), metadata=metadata)
+    ...     for n, metadata in [(1, {"note": "for the paper"}), (2, {}), (3, {})]
+    ... ))
+    1  version_1  kept: it has a note (KeepNoted())
+    2  version_2  removed: no rule keeps it
+    3  version_3  kept: the newest (KeepLast(1))
     """
 
     @abc.abstractmethod

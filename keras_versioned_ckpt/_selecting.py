@@ -18,8 +18,14 @@ NUMBER = re.compile(r"[0-9]+")
 class Selector(Policy, abc.ABC):
     """Which version to load; the base of every selector.
 
-    Args:
-        earlier: How many versions to go back from the one that is meant.
+    Each takes `earlier=`, how many versions to go back from the one that is meant.
+
+    Example:
+
+    >>> from keras_versioned_ckpt import Latest
+    >>> from keras_versioned_ckpt.selectors import Selector
+    >>> isinstance(Latest(earlier=1), Selector)
+    True
     """
 
     earlier: int = dataclasses.field(default=0, kw_only=True)
@@ -66,6 +72,15 @@ class Selector(Policy, abc.ABC):
             VersionNotFoundError: If there is none; the message lists what exists.
             ValueError: If `Best` cannot know by which metric, or in which
                 direction.
+
+        Example:
+
+        >>> from datetime import UTC, datetime
+        >>> from keras_versioned_ckpt import Latest, Version
+        >>> now = datetime.now(UTC)
+        >>> history = [Version(number=n, created=now) for n in (1, 2, 3)]
+        >>> [version.number for version in Latest().candidates(history)]
+        [3, 2, 1]
         """
         return self._candidates(self._ordered(versions))
 

@@ -30,6 +30,14 @@ class Staged:
         files: What is in it, by relative path. Who writes a file and knows its size
             and SHA-256 enters it here; `seal` finds the others.
         committed: Whether it has become visible as a version.
+
+    Example:
+
+    ```python
+    with store.stage() as staged:
+        model.save(staged.path / "model.keras")
+        version = store.commit(staged, metrics={"val_accuracy": 0.75})
+    ```
     """
 
     def __init__(self, path: Path, lock: _lock.Held) -> None:

@@ -242,6 +242,14 @@ class VersionedCheckpoint(keras.callbacks.Callback):
 
         Raises:
             SaveError: If it could not be saved.
+
+        Example:
+
+        ```python
+        model.fit(x, y, callbacks=[checkpoint])
+        checkpoint.wait()  # after `fit` it returns at once; in a callback it may not
+        print(checkpoint.latest.path)
+        ```
         """
         if self._saver is not None:
             self._complete(settled=False)

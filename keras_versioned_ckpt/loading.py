@@ -108,7 +108,7 @@ def load_best(
             program, and for an older `.h5` file, which can hold one).
 
     Returns:
-        A `keras.Model`. For a SavedModel: a `keras.layers.TFSMLayer`, or what
+        A `keras.Model`; for a SavedModel, a `keras.layers.TFSMLayer`, or what
         `tf.saved_model.load` gives when Keras runs on another backend.
 
     Raises:

@@ -45,7 +45,14 @@ from keras_versioned_ckpt.records import Version
 
 
 class NamingPolicy(Policy, abc.ABC):
-    """What to call a version; the base of every naming policy."""
+    """What to call a version; the base of every naming policy.
+
+    Example:
+
+    >>> from keras_versioned_ckpt.naming import NamingPolicy, Numbered
+    >>> isinstance(Numbered(), NamingPolicy)
+    True
+    """
 
     template: str
 
@@ -57,6 +64,14 @@ class NamingPolicy(Policy, abc.ABC):
 
         Returns:
             A valid name of 120 characters at most, which need not be free.
+
+        Example:
+
+        >>> from datetime import UTC, datetime
+        >>> from keras_versioned_ckpt import Template, Version
+        >>> version = Version(number=3, created=datetime.now(UTC), epoch=12)
+        >>> Template("epoch-{epoch:03d}").name(version)
+        'epoch-012'
         """
         return _templates.fill(self.template, version, self._zone)
 
@@ -70,6 +85,12 @@ class NamingPolicy(Policy, abc.ABC):
 
         Args:
             name: Any text, such as the name of a file that was there before.
+
+        Example:
+
+        >>> from keras_versioned_ckpt import Numbered
+        >>> Numbered().matches("version_7"), Numbered().matches("notes.txt")
+        (True, False)
         """
         return _templates.recognises(self.template, name)
 

@@ -171,6 +171,15 @@ class HistoryEntry:
             where nobody recorded it.
         reason: Why it is gone, in English; empty while it is there.
         policy: The retention policy that removed it, as text; empty where none did.
+
+    Example:
+
+    ```python
+    store.prune(KeepLast(1))
+    for entry in store.history:
+        if entry.gone:
+            print(entry.number, entry.name, entry.removed, entry.reason, entry.policy)
+    ```
     """
 
     version: Version
@@ -215,6 +224,15 @@ class Moment:
         best: For each `(monitor, mode)` that the trigger asks for, the best
             value that the store holds; a pair that is absent has none yet.
         signal: At the event `"signal"`, the number of the signal that came.
+
+    Example:
+
+    >>> from keras_versioned_ckpt import OnImprovement
+    >>> from keras_versioned_ckpt.records import Moment
+    >>> moment = Moment(event="epoch_end", epoch=7, metrics={"val_loss": 0.3},
+    ...                 best={("val_loss", "min"): 0.25})
+    >>> OnImprovement("val_loss", "min").fired(moment)
+    ()
     """
 
     event: Event

@@ -141,6 +141,12 @@ class CheckpointStore:
 
         Raises:
             VersionNotFoundError: If the store is empty.
+
+        Example:
+
+        ```python
+        print(store.latest().path)
+        ```
         """
         return self.select("latest")
 
@@ -155,6 +161,12 @@ class CheckpointStore:
             VersionNotFoundError: If no version has a finite value of it; the
                 message lists the metrics that exist.
             ValueError: If the direction is not known; pass `mode=`.
+
+        Example:
+
+        ```python
+        print(store.best().metrics, store.best("val_loss", "min").number)
+        ```
         """
         from keras_versioned_ckpt.selectors import Best
 
@@ -241,6 +253,16 @@ class CheckpointStore:
 
         Raises:
             StoreError: If the store cannot be written, or the disk is too full.
+
+        Example:
+
+        >>> from keras_versioned_ckpt import CheckpointStore
+        >>> store = CheckpointStore("runs/other", create=True)
+        >>> with store.stage() as staged:
+        ...     _ = (staged.path / "model.keras").write_bytes(b"made elsewhere")
+        ...     version = store.commit(staged, metrics={"val_loss": 0.25}, epoch=1)
+        >>> version.name, version.size_bytes
+        ('version_1', 14)
         """
         from keras_versioned_ckpt import _staging
 
@@ -279,6 +301,14 @@ class CheckpointStore:
         Raises:
             SaveError: If it could not be. The version is then not there; or, where
                 only what follows its rename failed, the message says that it is.
+
+        Example:
+
+        ```python
+        with store.stage() as staged:
+            model.save(staged.path / "model.keras")
+            version = store.commit(staged, tags=["imported"])
+        ```
         """
         from keras_versioned_ckpt import _committing
         from keras_versioned_ckpt.naming import Numbered
@@ -302,6 +332,13 @@ class CheckpointStore:
         Args:
             naming: What to call it. Defaults to `version_{number}`.
             **facts: As for `commit`.
+
+        Example:
+
+        >>> from keras_versioned_ckpt import CheckpointStore, Template
+        >>> store = CheckpointStore("runs/next", create=True)
+        >>> store.next_name(), store.next_name(Template("epoch-{epoch:03d}"), epoch=7)
+        ('version_1', 'epoch-007')
         """
         from keras_versioned_ckpt import _committing
         from keras_versioned_ckpt.naming import Numbered
@@ -365,6 +402,12 @@ class CheckpointStore:
             VersionNotFoundError: If it is not there.
             CheckpointError: If it is tagged, damaged, or holds files that are not
                 its own; nothing is removed then.
+
+        Example:
+
+        ```python
+        store.delete(3)
+        ```
         """
         from keras_versioned_ckpt import _pruning
 
@@ -385,6 +428,13 @@ class CheckpointStore:
         Raises:
             VersionNotFoundError: If the version is not there.
             ValueError: If `tag` cannot be a tag.
+
+        Example:
+
+        ```python
+        store.tag(store.best(), "prod")
+        model = load_checkpoint("runs/digits", "tag:prod")
+        ```
         """
         from keras_versioned_ckpt import _tagging
 
@@ -393,9 +443,18 @@ class CheckpointStore:
     def untag(self, tag: str) -> None:
         """Takes a tag off.
 
+        Args:
+            tag: The tag.
+
         Raises:
             VersionNotFoundError: If there is no such tag; the message lists those
                 that exist.
+
+        Example:
+
+        ```python
+        store.untag("prod")
+        ```
         """
         from keras_versioned_ckpt import _tagging
 
@@ -413,6 +472,14 @@ class CheckpointStore:
         Returns:
             A report with `.ok`, `.checked`, and `.problems`, each of which names the
             version and what is wrong.
+
+        Example:
+
+        ```python
+        report = store.verify()
+        if not report.ok:
+            print(report)
+        ```
         """
         from keras_versioned_ckpt import _inspection
 
@@ -434,6 +501,12 @@ class CheckpointStore:
 
         Raises:
             StoreError: If the store cannot be written.
+
+        Example:
+
+        ```python
+        print(store.repair())
+        ```
         """
         from keras_versioned_ckpt import _repairing
 

@@ -58,7 +58,15 @@ _NOT_HANDLED = frozenset(
 
 
 class Trigger(Composable, abc.ABC):
-    """When to save; the base of every rule and of what `|` and `&` make of them."""
+    """When to save; the base of every rule and of what `|` and `&` make of them.
+
+    Example:
+
+    >>> from keras_versioned_ckpt import EveryEpochs, OnTrainEnd
+    >>> from keras_versioned_ckpt.triggers import Trigger
+    >>> isinstance(EveryEpochs(5) | OnTrainEnd(), Trigger)
+    True
+    """
 
     @property
     @abc.abstractmethod
@@ -78,6 +86,13 @@ class Trigger(Composable, abc.ABC):
 
         Raises:
             ValueError: If a rule still lacks its monitor or mode; see `resolved`.
+
+        Example:
+
+        >>> from keras_versioned_ckpt import EveryEpochs
+        >>> from keras_versioned_ckpt.records import Moment
+        >>> EveryEpochs(2).fired(Moment(event="epoch_end", epoch=4))
+        ('EveryEpochs(2)',)
         """
 
     @property
@@ -118,6 +133,12 @@ class Trigger(Composable, abc.ABC):
 
         Returns:
             A trigger that lacks nothing; this one where nothing was missing.
+
+        Example:
+
+        >>> from keras_versioned_ckpt import OnImprovement
+        >>> OnImprovement().resolved("val_loss", lambda monitor: "min")
+        OnImprovement('val_loss', 'min')
         """
         return self
 
