@@ -225,9 +225,11 @@ class RetentionRule(RetentionPolicy):
     ...     "Keeps the versions whose metadata has a note."
     ...     explanation = "those with a note"
     ...     def _wanted(self, versions):
-    ...         return {v.number: "it has a note" for v in versions if "note" in v.metadata}
+    ...         noted = [v for v in versions if "note" in v.metadata]
+    ...         return {v.number: "it has a note" for v in noted}
+    >>> now = datetime(2026, 11, 20, tzinfo=UTC)
     >>> print((KeepLast(1) | KeepNoted()).plan(
-    ...     Version(number=n, created=datetime(2026, 11, n, tzinfo=UTC), metadata=metadata)
+    ...     Version(number=n, created=now, metadata=metadata)
     ...     for n, metadata in [(1, {"note": "for the paper"}), (2, {}), (3, {})]
     ... ))
     1  version_1  kept: it has a note (KeepNoted())

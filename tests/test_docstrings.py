@@ -4,7 +4,6 @@ import builtins
 import inspect
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,13 +121,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def given(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dict[str, Any]]:
+) -> dict[str, Any]:
     """Returns the names that examples begin with, in a directory of their own."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     x, y = data()
     public = keras_versioned_ckpt.__all__
-    yield {
+    return {
         **{name: getattr(keras_versioned_ckpt, name) for name in public},
         "keras": keras,
         "model": network(),
