@@ -1,6 +1,7 @@
 """How Sphinx builds the documentation: `make docs`. Needs no network."""
 
-import argparse
+import contextlib
+import io
 import re
 from typing import Any
 
@@ -84,24 +85,24 @@ class Commands(SphinxDirective):
     """A section for each command of `keras-ckpt`, with what `--help` says."""
 
     def run(self) -> list[nodes.Node]:
-        """Asks the parser itself, so that the page cannot be out of date."""
-        parser = cli._parser()
-        (commands,) = (
-            action
-            for action in parser._actions
-            if isinstance(action, argparse._SubParsersAction)
-        )
-        found: list[nodes.Node] = [_literal(parser)]
-        for name, command in commands.choices.items():
+        """Asks the program itself, so that the page cannot be out of date."""
+        about = help_text()
+        found: list[nodes.Node] = [nodes.literal_block(about, about, language="text")]
+        for name in re.findall(r"^    ([\w-]+)(?: |$)", about, re.MULTILINE):
+            about = help_text(name)
             section = nodes.section(ids=[f"keras-ckpt-{name}"], names=[name])
-            section += [nodes.title(text=f"keras-ckpt {name}"), _literal(command)]
+            section += nodes.title(text=f"keras-ckpt {name}")
+            section += nodes.literal_block(about, about, language="text")
             found.append(section)
         return found
 
 
-def _literal(parser: argparse.ArgumentParser) -> nodes.literal_block:
-    text = parser.format_help().rstrip()
-    return nodes.literal_block(text, text, language="text")
+def help_text(*words: str) -> str:
+    """Returns what `keras-ckpt … --help` prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        with contextlib.suppress(SystemExit):
+            cli.main([*words, "--help"])
+    return out.getvalue().rstrip()
 
 
 def setup(app: Sphinx) -> None:
