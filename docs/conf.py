@@ -99,9 +99,9 @@ class Commands(SphinxDirective):
 
 def help_text(*words: str) -> str:
     """Returns what `keras-ckpt … --help` prints."""
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        with contextlib.suppress(SystemExit):
-            cli.main([*words, "--help"])
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        cli.main([*words, "--help"])
     return out.getvalue().rstrip()
 
 

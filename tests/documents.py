@@ -1,4 +1,4 @@
-"""Runs the pages of the documentation: doctests, Python and the shell, as they stand."""
+"""Runs the pages of the documentation: doctests, Python and shell, as they stand."""
 
 import contextlib
 import doctest

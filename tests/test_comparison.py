@@ -200,7 +200,7 @@ def test_backup_and_restore_deletes_the_backup(tmp_path: Path) -> None:
 
 
 def resuming(directory: Path, save_freq: Any = "epoch") -> dict[str, Any]:
-    """Returns what makes the callbacks by which a training goes on, Keras's and ours."""
+    """Returns what makes the callbacks that go on, Keras's and ours."""
     ours = EveryEpochs() | OnException()
     return {
         "keras": lambda: keras.callbacks.BackupAndRestore(
