@@ -32,11 +32,12 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
-# A link that leads nowhere is an error, but for the standard library and
-# python-dateutil: to know their links, their indexes would have to be fetched.
+# A link that leads nowhere is an error, but for what the standard library, python-dateutil
+# and matplotlib document: to know their links, their indexes would have to be fetched.
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:class", r"(collections\.abc|datetime|dateutil|os|pathlib)\.\w.*|tuple\[str"),
+    (r"py:class", r"(matplotlib\.axes\.)?Axes"),
 ]
 
 

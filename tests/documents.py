@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def shell_lines(page: Path) -> list[str]:
     return [line for text in texts for line in re.findall(r"^\$ (.*)$", text, re.M)]
 
 
-def run(page: Path, directory: Path, known: list[str]) -> int:
+def run(page: Path, directory: Path, but: Collection[str] = ()) -> int:
     """Runs all of a page, in one directory and with one set of names.
 
     Doctests come first, then the blocks in their order. A block of the class `output`
@@ -58,7 +59,7 @@ def run(page: Path, directory: Path, known: list[str]) -> int:
     Args:
         page: The page.
         directory: Where it runs; the caller has made it the current one.
-        known: The commands of `keras-ckpt` that there are; others are passed over.
+        but: Commands of `keras-ckpt` that are passed over.
 
     Returns:
         How many examples there were.
@@ -82,7 +83,7 @@ def run(page: Path, directory: Path, known: list[str]) -> int:
                 r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE
             ):
                 command = _COMMAND.match(line)
-                if command is None or command[1] in known:
+                if command is None or command[1] not in but:
                     _compare(expected, _shell(line, directory))
         else:
             _compare(block, printed)
