@@ -32,8 +32,8 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
-# A link that leads nowhere is an error, but for what the standard library, python-dateutil
-# and matplotlib document: to know their links, their indexes would have to be fetched.
+# A link that leads nowhere is an error, but for what others document (the standard
+# library, python-dateutil, matplotlib): to know those, their indexes would be fetched.
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:class", r"(collections\.abc|datetime|dateutil|os|pathlib)\.\w.*|tuple\[str"),
