@@ -4,6 +4,7 @@ Each test that finds a weakness shows next to it what `VersionedCheckpoint` does
 same place, so that the page compares like with like.
 """
 
+import os
 import re
 import signal
 import subprocess
@@ -104,16 +105,20 @@ def test_a_killed_model_checkpoint_leaves_no_model(tmp_path: Path) -> None:
         "print('saved', flush=True)\n"
         "model.fit(x, y, verbose=0, epochs=1000, callbacks=[saving])\n"
     )
+    whole = 4 * 2000 * 4000
     with subprocess.Popen(
         [sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True
     ) as training:
         assert training.stdout is not None
         try:
             assert training.stdout.readline() == "saved\n"
-            whole = 4 * 2000 * 4000
             deadline = time.monotonic() + 60
+            # Stopped first, so that the save cannot end between the look and the kill.
             while path.stat().st_size >= whole and time.monotonic() < deadline:
-                pass
+                training.send_signal(signal.SIGCONT)
+                time.sleep(0.001)
+                training.send_signal(signal.SIGSTOP)
+                os.waitpid(training.pid, os.WUNTRACED)
         finally:
             training.send_signal(signal.SIGKILL)
     assert path.stat().st_size < whole
