@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ _BLOCK = re.compile(
 )
 # Shown on a page, and run by tests/test_examples_scripts.py.
 _SCRIPTS = {path.read_text("utf-8") for path in (ROOT / "examples").glob("*.py")}
-_COMMAND = re.compile(r"^keras-ckpt ([\w-]+)")
 
 
 def commands() -> list[str]:
@@ -44,13 +42,7 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     return found
 
 
-def shell_lines(page: Path) -> list[str]:
-    """Returns what is typed into the shell."""
-    texts = [text for kind, text in blocks(page) if kind == "console"]
-    return [line for text in texts for line in re.findall(r"^\$ (.*)$", text, re.M)]
-
-
-def run(page: Path, directory: Path, but: Collection[str] = ()) -> int:
+def run(page: Path, directory: Path) -> int:
     """Runs all of a page, in one directory and with one set of names.
 
     Doctests come first, then the blocks in their order. A block of the class `output`
@@ -59,7 +51,6 @@ def run(page: Path, directory: Path, but: Collection[str] = ()) -> int:
     Args:
         page: The page.
         directory: Where it runs; the caller has made it the current one.
-        but: Commands of `keras-ckpt` that are passed over.
 
     Returns:
         How many examples there were.
@@ -82,9 +73,7 @@ def run(page: Path, directory: Path, but: Collection[str] = ()) -> int:
             for line, expected in re.findall(
                 r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE
             ):
-                command = _COMMAND.match(line)
-                if command is None or command[1] not in but:
-                    _compare(expected, _shell(line, directory))
+                _compare(expected, _shell(line, directory))
         else:
             _compare(block, printed)
     return len(found) + len(test.examples)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .documents import PAGES, blocks, run, shell_lines
+from .documents import PAGES, blocks, run
 from .stores import ROOT
 
 # What is run by a test of its own, or shown and not run.
@@ -29,14 +29,6 @@ def has_examples(page: Path) -> bool:
 
 TO_RUN = [page for page in PAGES if has_examples(page)]
 
-# Commands that are still to come.
-LATER = {"export", "import"}
-WITH_LATER = [
-    page
-    for page in TO_RUN
-    if any(line.split()[:2][-1] in LATER for line in shell_lines(page))
-]
-
 
 @pytest.mark.parametrize("page", TO_RUN, ids=lambda page: page.stem)
 def test_a_page_runs_as_it_stands(
@@ -46,17 +38,7 @@ def test_a_page_runs_as_it_stands(
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        assert run(page, tmp_path, but=LATER) > 0
-
-
-@pytest.mark.xfail(strict=False, reason="commands that are still to come")
-@pytest.mark.parametrize("page", WITH_LATER, ids=lambda page: page.stem)
-def test_a_page_runs_with_commands_to_come(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same, with nothing passed over."""
-    monkeypatch.chdir(tmp_path)
-    assert run(page, tmp_path) > 0
+        assert run(page, tmp_path) > 0
 
 
 def test_the_first_page_has_the_example_of_the_readme() -> None:
