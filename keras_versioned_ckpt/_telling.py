@@ -62,6 +62,18 @@ def saved(
     return "; ".join(parts)
 
 
+def resumed(name: str, epoch: int, batch: int | None) -> str:
+    """Returns the line about a training that goes on.
+
+    Args:
+        name: The name of the version that it goes on from.
+        epoch: The epochs that were completed.
+        batch: Batches into the one after these; `None` between two epochs.
+    """
+    done = f"batch {batch} of epoch {epoch + 1}" if batch else f"epoch {epoch}"
+    return f"Resumed from {name}, after {done}"
+
+
 def not_improved(epoch: int, monitor: str, value: float, best: float) -> str:
     """Returns the line about a version that is not saved, since it is not better."""
     return (

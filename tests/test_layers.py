@@ -17,7 +17,7 @@ SOURCES = {
 KERAS = {
     *("_allowance", "_description", "_host", "snapshot", "directions", "loading"),
     *("_fit", "_random_state", "_resuming"),
-    *("saving", "callback", "_callback_states"),
+    *("saving", "callback", "_callback_states", "_metrics", "_news"),
 }
 ARRAYS = {"_hdf5_layout", "_hdf5_index", "_hdf5_check", "archive"}
 ARRAYS |= {"_training_state", "_continuation", "_comparing"}
