@@ -75,12 +75,19 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy keras_versioned_ckpt
 
+# Coverage is that of the pure layers, by the tests that need no Keras; the others take
+# half as long again when they are watched.
+KERAS := ^ *import keras$$|^from (\.|tests\.)(zoo|training|interrupted|documents)
+PURE := $(shell grep -LE '$(KERAS)|^from faults|nbclient|sphinx|strace' tests/test_*.py)
+OTHERS := $(filter-out $(PURE),$(wildcard tests/test_*.py)) tests/backends tests/hostile
+PYTEST := -m pytest -n $(WORKERS) --dist worksteal --durations 5
+
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 5 \
-	  --cov --cov-report term tests
+	$(BIN)/python $(PYTEST) --cov --cov-report term $(PURE)
+	$(BIN)/python $(PYTEST) $(OTHERS)
 
 # What depends on the backend, once more on another one. TensorFlow has run in `unit`.
-PYTEST_BACKENDS := -m pytest -n $(WORKERS) --dist worksteal tests/backends
+PYTEST_BACKENDS := $(PYTEST) tests/backends
 
 unit-jax: $(STAMP)
 	KERAS_BACKEND=jax $(BIN)/python $(PYTEST_BACKENDS)
