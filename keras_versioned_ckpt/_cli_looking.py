@@ -108,8 +108,11 @@ def show_version(options: argparse.Namespace) -> int:
     from keras_versioned_ckpt import _describing
 
     store = CheckpointStore(options.directory)
-    entry = found(store, options.selector)
-    about = _describing.about(entry)
+    try:
+        about = _describing.about(found(store, options.selector))
+    except FileNotFoundError:
+        # It went a moment ago, and that is now what there is to show.
+        about = _describing.about(found(store, options.selector))
     if options.json:
         from keras_versioned_ckpt import _json_forms
 
@@ -146,5 +149,6 @@ def show_path(options: argparse.Namespace) -> int:
 
         _console.say(_json_forms.text({"path": str(version.path)}))
     else:
-        _console.say(str(version.path))
+        assert version.path is not None
+        _console.say_path(version.path)
     return 0

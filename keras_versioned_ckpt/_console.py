@@ -10,17 +10,46 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from keras_versioned_ckpt._messages import escaped
+from keras_versioned_ckpt._messages import escaped, shortened
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
     from rich.table import Table as RichTable
 
     from keras_versioned_ckpt._table import Table
 
+# What a drawn table has between two columns.
+_BETWEEN = 3
+# What is no wider, such as a number or most names, is never broken into pieces.
+_NARROW = 12
 # What a table on a terminal has besides its rows.
 _OTHER_LINES = 8
+
+
+def prepare() -> None:
+    """Makes the standard streams such that whatever there is to say can be said.
+
+    One that was closed (`>&-`) leads nowhere from here on, and no file that is opened
+    takes its place. What a stream has no letters for is escaped.
+    """
+    for name, mode, errors in (
+        ("stdin", "r", "replace"),
+        ("stdout", "w", "backslashreplace"),
+        ("stderr", "w", "backslashreplace"),
+    ):
+        if getattr(sys, name) is None:
+            nowhere = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, nowhere)
+        stream = getattr(sys, name)
+        # Whoever calls `main` may have put another stream in its place.
+        if getattr(stream, "errors", None) == "strict" and hasattr(
+            stream, "reconfigure"
+        ):
+            stream.reconfigure(errors=errors)
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -33,41 +62,93 @@ def say(line: str = "") -> None:
     print(line, flush=True)
 
 
+def say_path(path: "Path") -> None:
+    """Prints a path: to a shell as the system has it, and safe to show to people."""
+    text = str(path)
+    if sys.stdout.isatty():
+        say(escaped(text))
+        return
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # The stream has no letters for it, and a shell needs no letters.
+        sys.stdout.flush()
+        sys.stdout.buffer.write(os.fsencode(text) + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        say(text)
+
+
 def complain(line: str) -> None:
-    """Prints a line beside what the command answers."""
-    print(f"keras-ckpt: {escaped(line)}", file=sys.stderr, flush=True)
+    """Prints a line beside what the command answers, if anybody listens."""
+    with contextlib.suppress(OSError):
+        print(f"keras-ckpt: {escaped(line)}", file=sys.stderr, flush=True)
 
 
 def show(table: "Table") -> None:
     """Prints a table."""
-    drawing = drawn(table) if is_terminal(sys.stdout) else None
-    if drawing is None:
-        say(str(table))
-    else:
-        from rich.console import Console
+    if is_terminal(sys.stdout) and (console := _console()):
+        drawing = _drawn(table, console.width)
+        if drawing is not None:
+            console.print(drawing)
+            return
+    say(str(table))
 
-        Console(highlight=False).print(drawing)
 
-
-def drawn(table: "Table") -> "RichTable | None":
-    """Returns a table as rich draws it, or `None` where there is no rich."""
+def _console() -> "Console | None":
+    """Returns a console of rich, or `None` where there is no rich."""
     try:
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table as RichTable
-        from rich.text import Text
+        from rich.console import Console
     except ImportError:
+        return None
+    return Console(highlight=False)
+
+
+def _drawn(table: "Table", width: int, *, one_line: bool = False) -> "RichTable | None":
+    """Returns a table as rich draws it, or `None` where the terminal is too narrow.
+
+    Args:
+        table: The table.
+        width: Columns that the terminal has.
+        one_line: Whether each row takes one line, and loses what does not fit; else
+            it takes as many as it needs.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    from keras_versioned_ckpt._table import WIDEST
+
+    widths = [
+        max(len(cell) for cell in column)
+        for column in zip(table.head, *table.rows, strict=True)
+    ]
+    rigid = [column for column, widest in enumerate(widths) if widest <= _NARROW]
+    needed = sum(
+        (widest if column in rigid else len(table.head[column])) + _BETWEEN
+        for column, widest in enumerate(widths)
+    )
+    if needed > width:
         return None
     caption = Text(table.caption) if table.caption else None
     drawing = RichTable(
         box=SIMPLE_HEAD, caption=caption, caption_justify="left", header_style="bold"
     )
     for column, name in enumerate(table.head):
-        is_number = column in table.numbers
-        drawing.add_column(Text(name), justify="right" if is_number else "left")
+        drawing.add_column(
+            Text(name),
+            justify="right" if column in table.numbers else "left",
+            no_wrap=column in rigid,
+        )
+    overflow: Literal["ellipsis", "fold"] = "ellipsis" if one_line else "fold"
     for row in table.rows:
         style = "bold green" if row is table.highlighted else None
         # As `Text`, what comes out of a store is never read as markup.
-        drawing.add_row(*map(Text, row), style=style)
+        cells = [
+            Text(shortened(cell, WIDEST), no_wrap=one_line or None, overflow=overflow)
+            for cell in row
+        ]
+        drawing.add_row(*cells, style=style)
     return drawing
 
 
@@ -81,16 +162,17 @@ def live(picture: Callable[[int], "Table"], interval: float) -> bool:
     Returns:
         `False` at once where that cannot be; otherwise it does not return.
     """
-    if not is_terminal(sys.stdout) or (first := drawn(picture(1))) is None:
+    if not is_terminal(sys.stdout) or (console := _console()) is None:
         return False
-    from rich.console import Console
     from rich.live import Live
+    from rich.text import Text
 
-    console = Console(highlight=False)
-    with Live(first, console=console, auto_refresh=False) as live:
+    with Live(console=console, auto_refresh=False) as live:
         while True:
-            rows = max(console.height - _OTHER_LINES, 1)
-            live.update(drawn(picture(rows)) or "", refresh=True)
+            table = picture(max(console.height - _OTHER_LINES, 1))
+            drawing = _drawn(table, console.width, one_line=True)
+            plain = Text(f"{table}\n{table.caption}", no_wrap=True, overflow="ellipsis")
+            live.update(drawing or plain, refresh=True)
             time.sleep(interval)
 
 

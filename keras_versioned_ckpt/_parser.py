@@ -7,9 +7,9 @@ what another one needs.
 import argparse
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from keras_versioned_ckpt._messages import escaped
+from keras_versioned_ckpt._messages import escaped, shown
 from keras_versioned_ckpt._version import __version__
 
 _STORE = "the store's directory"
@@ -40,6 +40,10 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_Formatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process; words may be names of files that anybody made."""
+        super().error(escaped(message))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -373,7 +377,7 @@ def _as_retention(text: str) -> Any:
     try:
         return parse_retention(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(_plain(error)) from error
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _as_selector(text: str) -> Any:
@@ -382,13 +386,14 @@ def _as_selector(text: str) -> Any:
     try:
         return as_selector(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(_plain(error)) from error
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    # Longer ones are none that Python reads.
+    if not text.isdecimal() or len(text) > 4000 or int(text) < 1:
         raise argparse.ArgumentTypeError(
-            f"it must be a whole number of 1 or more. Received: {_plain(text)}"
+            f"it must be a whole number of 1 or more. Received: {shown(text)}"
         )
     return int(text)
 
@@ -400,10 +405,6 @@ def _seconds(text: str) -> float:
         seconds = 0.0
     if not 0.05 <= seconds <= 86400:
         raise argparse.ArgumentTypeError(
-            f"it must be a number of seconds in 0.05..86400. Received: {_plain(text)}"
+            f"it must be a number of seconds in 0.05..86400. Received: {shown(text)}"
         )
     return seconds
-
-
-def _plain(what: object) -> str:
-    return escaped(str(what))

@@ -11,7 +11,8 @@ from keras_versioned_ckpt._ranking import MODES
 from keras_versioned_ckpt.errors import VersionNotFoundError
 from keras_versioned_ckpt.records import Version
 
-NUMBER = re.compile(r"[0-9]+")
+# Python reads no longer ones, and nothing is counted so far.
+NUMBER = re.compile(r"[0-9]{1,4000}")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

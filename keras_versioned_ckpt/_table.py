@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from keras_versioned_ckpt._messages import escaped, rounded_size, shortened
 from keras_versioned_ckpt.records import HistoryEntry, Version
 
-_WIDEST = 1000
+# A cell widens its whole column: one of a megabyte would cost as much in each row.
+WIDEST = 1000
 _HEAD = ("number", "name", "epoch", "step", "metrics", "size", "age", "tags")
 _NUMBERS = frozenset({0, 2, 3, 5, 6})
 
@@ -31,9 +32,7 @@ class Table:
     highlighted: Sequence[str] | None = None
 
     def __str__(self) -> str:
-        # A cell widens its whole column: one of a megabyte would cost as much in
-        # each row.
-        rows = [[shortened(cell, _WIDEST) for cell in row] for row in self.rows]
+        rows = [[shortened(cell, WIDEST) for cell in row] for row in self.rows]
         table = [list(self.head), *rows]
         widths = [max(len(row[i]) for row in table) for i in range(len(self.head))]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]

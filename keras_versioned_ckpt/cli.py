@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from keras_versioned_ckpt import _console, _parser
+from keras_versioned_ckpt._messages import reason
 from keras_versioned_ckpt.errors import CheckpointError
 
 
@@ -25,25 +26,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    _console.prepare()
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except (CheckpointError, ValueError, ImportError) as error:
+        _console.complain(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        _stop_writing()
+        return 141
+    except OSError as error:
+        _console.complain(reason(error))
+        _stop_writing()
+    return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = _parser.parser()
     if "_ARGCOMPLETE" in os.environ:
         from keras_versioned_ckpt import _completing
 
         _completing.complete(parser)
     options = parser.parse_args(arguments)
+    return int(options.run(options))
+
+
+def _stop_writing() -> None:
+    """Lets go of what cannot be written: Python tries once more at its end."""
     try:
-        code = int(options.run(options))
         sys.stdout.flush()
-    except (CheckpointError, ValueError, ImportError) as error:
-        _console.complain(str(error))
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # Python flushes once more at its end, and would tell of it.
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    return code
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from keras_versioned_ckpt.cli import main
 
 from .stores import ROOT, save
 
-_PROGRAM = [sys.executable, "-m", "keras_versioned_ckpt"]
+PROGRAM = [sys.executable, "-m", "keras_versioned_ckpt"]
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -33,7 +33,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command in a process of its own, through pipes."""
     return subprocess.run(
-        [*_PROGRAM, *map(str, words)],
+        [*PROGRAM, *map(str, words)],
         capture_output=True,
         text=True,
         input=answer,
@@ -47,7 +47,7 @@ def run(
 def started(*words: object) -> "subprocess.Popen[str]":
     """Starts a command that goes on until it is stopped."""
     return subprocess.Popen(
-        [*_PROGRAM, *map(str, words)],
+        [*PROGRAM, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -62,7 +62,7 @@ def at_terminal(
     ours, theirs = pty.openpty()
     size = {"COLUMNS": "150", "LINES": "40", "TERM": "xterm-256color"}
     process = subprocess.Popen(
-        [*_PROGRAM, *map(str, words)],
+        [*PROGRAM, *map(str, words)],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -1,6 +1,7 @@
 """`keras-ckpt` as a whole: its words, its exit codes, and what stops it."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -13,8 +14,17 @@ from keras_versioned_ckpt import CheckpointStore
 from keras_versioned_ckpt._parser import parser
 from keras_versioned_ckpt.cli import main
 
-from .commands import environment, run, started, trained
-from .stores import save
+from .commands import (
+    PROGRAM,
+    at_terminal,
+    environment,
+    everything,
+    run,
+    seen,
+    started,
+    trained,
+)
+from .stores import save, without_powers
 
 COMMANDS = (
     *("list", "show", "path", "explain", "prune", "tag", "untag", "verify", "repair"),
@@ -203,3 +213,134 @@ def test_what_does_not_print_is_escaped(
     assert "\u202e" not in captured.out + captured.err
     if command != "diff":  # whose payload here is no file of Keras, which it says
         assert "\\x1b[31mred\\u202e" in captured.out
+
+
+@pytest.mark.parametrize("stream", ["<&-", ">&-", "2>&-"])
+def test_a_stream_that_is_closed(store: CheckpointStore, stream: str) -> None:
+    """It leads nowhere; a file that is exported does not take its place."""
+    store.untag("prod")
+    target = store.path.parent / "copy.keras"
+    export = ["export", "3", str(target)]
+    for words in (["list"], ["prune", "--retention", "KeepLast(1)"], export):
+        line = [*PROGRAM, words[0], str(store.path), *words[1:]]
+        done = subprocess.run(
+            ["sh", "-c", f'"$@" {stream}', "sh", *line],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(),
+        )
+        assert "Traceback" not in done.stderr
+        assert done.returncode == (1 if words[0] == "prune" else 0)
+    assert target.read_bytes() == b"weights"
+    assert len(store) == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("more", [[], ["--json"], ["--csv"]])
+def test_a_disk_that_is_full(store: CheckpointStore, more: list[str]) -> None:
+    """What cannot be written is an error in words, and so is said once."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "list", store.path, *more],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=environment(),
+        )
+    assert done.returncode == 1
+    assert done.stderr == "keras-ckpt: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["list"], ["list", "--csv"], ["show", "latest"]),
+        ["explain", "--retention=KeepAll()"],
+    ],
+    ids=" ".join,
+)
+def test_letters_that_the_output_does_not_have(
+    store: CheckpointStore, words: list[str]
+) -> None:
+    """They are escaped, at a terminal as in a pipe."""
+    save(store, metrics={"pr\u00e4zision\u2192": 1.0})
+    words = [words[0], str(store.path), *words[1:]]
+    for encoding in ("ascii", "latin-1"):
+        line = [*PROGRAM, *words]
+        variables = environment(PYTHONIOENCODING=encoding, LC_ALL="C")
+        done = subprocess.run(line, capture_output=True, check=False, env=variables)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert rb"\u2192" in done.stdout
+    process, terminal = at_terminal(words, PYTHONIOENCODING="ascii", LC_ALL="C")
+    text = everything(terminal)
+    assert process.wait(timeout=60) == 0, text
+    assert r"\u2192" in "".join(seen(text).split())
+
+
+def test_a_path_is_for_a_shell_what_it_is_for_the_system(tmp_path: Path) -> None:
+    """Whatever letters the output has; at a terminal, it is safe to show."""
+    directory = tmp_path / os.fsdecode(b"\xff\xc3\xa9\x1b[31m")
+    trained(directory)
+    line = [*PROGRAM, "path", directory, "best"]
+    for encoding in ("ascii", "utf-8"):
+        variables = environment(PYTHONIOENCODING=encoding)
+        done = subprocess.run(line, capture_output=True, check=True, env=variables)
+        assert done.stdout == os.fsencode(directory / "version_2") + b"\n"
+    process, terminal = at_terminal(["path", directory, "best"])
+    text = everything(terminal)
+    assert process.wait(timeout=60) == 0
+    assert "\x1b" not in text
+    assert r"\udcff" in text
+
+
+def test_what_may_not_be_read(store: CheckpointStore) -> None:
+    """An error of the system is told in words, with its file."""
+    (store[3].path / "manifest.json").chmod(0)
+    done = subprocess.run(
+        [*without_powers(), *PROGRAM, "show", store.path, "3"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+    assert done.returncode == 1
+    path = store.path / "version_3" / "manifest.json"
+    assert done.stderr == f"keras-ckpt: Permission denied ({path})\n"
+
+
+@pytest.mark.parametrize("words", [["list", "--limit"], ["path"], ["path", "epoch:"]])
+def test_numbers_that_nobody_reads(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message is short, and none of Python's."""
+    words = [words[0], "STORE", *words[1:]]
+    digits = "9" * 5000
+    last = [words.pop() + digits] if words[-1] == "epoch:" else [digits]
+    with pytest.raises(SystemExit) as caught:
+        main([*words, *last])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert "Received: '" in said
+    assert "set_int_max_str_digits" not in said
+    assert "_count" not in said
+    assert len(said) < 1000
+
+
+def test_words_that_do_not_print(capsys: pytest.CaptureFixture[str]) -> None:
+    """They may be names of files, which a shell put in the place of a star."""
+    with pytest.raises(SystemExit):
+        main(["list", "STORE", "\x1b[31m"])
+    assert r"unrecognized arguments: \x1b[31m" in capsys.readouterr().err
+
+
+def test_the_last_control_character_in_json(
+    store: CheckpointStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is one of ASCII, and is escaped as the others are."""
+    save(store, metrics={"a\x7fb": 1.0})
+    assert main(["list", str(store.path), "--json"]) == 0
+    out = capsys.readouterr().out
+    assert "\x7f" not in out
+    assert json.loads(out)[-1]["metrics"] == {"a\x7fb": 1.0}

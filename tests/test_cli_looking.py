@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_versioned_ckpt import CheckpointStore, KeepLast
+from keras_versioned_ckpt import CheckpointStore, KeepLast, _integrity
 from keras_versioned_ckpt.cli import main
 
 from .commands import run, told, trained
@@ -176,3 +176,22 @@ def test_path_as_of(store: CheckpointStore) -> None:
     done = run("path", store.path, f"as-of:{local}")
     assert done.stdout == f"{store[2].path}\n"
     assert "read in the local time zone" in done.stderr
+
+
+def test_show_what_goes_in_this_moment(
+    store: CheckpointStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A training may prune between the listing and the reading."""
+    read = _integrity.read_manifest
+
+    def gone(directory: Path, *more: str | None) -> object:
+        # Deleting reads it, too.
+        monkeypatch.setattr(_integrity, "read_manifest", read)
+        store.delete(3)
+        return read(directory, *more)
+
+    monkeypatch.setattr(_integrity, "read_manifest", gone)
+    shown = told(capsys, "show", store.path, "3")
+    assert (shown["gone"], shown["reason"]) == (True, "removed: deleted by the user")

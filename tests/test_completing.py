@@ -63,3 +63,21 @@ def test_where_there_is_no_store(tmp_path: Path) -> None:
     """Nothing is said, and what needs no store is offered."""
     assert completed("keras-ckpt path nowhere l", tmp_path) == ["latest"]
     assert completed("keras-ckpt untag nowhere ", tmp_path) == []
+
+
+def test_without_what_completes(tmp_path: Path) -> None:
+    """A shell that asks all the same gets no traceback."""
+    script = (
+        "import sys; sys.modules['argcomplete'] = None\n"
+        "from keras_versioned_ckpt.cli import main\n"
+        "sys.exit(main(['list', 'nowhere']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(_ARGCOMPLETE="1"),
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr

@@ -108,3 +108,34 @@ def test_verify_shows_how_far_it_is(store: CheckpointStore) -> None:
     assert text.rstrip().endswith("5 versions checked, no problem")
     done = run("verify", store.path)
     assert (done.stdout, done.stderr) == ("5 versions checked, no problem\n", "")
+
+
+def test_nothing_is_lost_on_a_narrow_terminal(store: CheckpointStore) -> None:
+    """A cell takes more lines; where that would be too many, it is as in a pipe."""
+    sha256 = run("show", store.path, "2").stdout.split("SHA-256 ")[1].strip()
+    text = seen(shown("show", store.path, "2", COLUMNS="40"))
+    found = [line.split()[-1] for line in text.splitlines() if line.split()]
+    assert sha256 in "".join(found)
+    text = seen(shown("list", store.path, COLUMNS="75"))
+    assert "───" in text
+    assert "\u2026" not in text
+    row = next(line for line in text.splitlines() if "version_2" in line)
+    assert row.split()[:4] == ["2", "version_2", "2", "-"]
+    text = seen(shown("list", store.path, COLUMNS="40"))
+    assert "───" not in text
+    for line, plain in zip(
+        text.splitlines(), run("list", store.path).stdout.splitlines(), strict=True
+    ):
+        # Apart from how old it is.
+        assert re.sub(r"\d+ s", "", line) == re.sub(r"\d+ s", "", plain)
+
+
+def test_a_cell_that_nobody_reads_is_cut(store: CheckpointStore) -> None:
+    """At a terminal as in a pipe; what JSON tells is whole."""
+    save(store, metadata={"a": "x" * 500_000})
+    for text in (
+        shown("show", store.path, "latest"),
+        run("show", store.path, "latest").stdout,
+    ):
+        assert 500 < text.count("x") < 1500
+    assert run("show", store.path, "latest", "--json").stdout.count("x") == 500_000

@@ -31,7 +31,7 @@ OPTIONAL = {
 # What a file that does not touch the disk needs `os` for.
 OF_THE_PROCESS = {
     "_interrupting": {"getpid", "kill", "_exit", "register_at_fork"},
-    "_console": {"environ"},
+    "_console": {"environ", "devnull", "fsencode"},
     "cli": {"environ", "dup2", "open", "devnull", "O_WRONLY"},
 }
 
