@@ -1,6 +1,7 @@
 """`keras-ckpt diff`: how two versions differ."""
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from keras_versioned_ckpt._table import Table
 from keras_versioned_ckpt.store import CheckpointStore
 
 _WIDEST = 60
+# Models that have little in common differ in thousands of values.
+_MOST = 200
 
 
 def show_difference(options: argparse.Namespace) -> int:
@@ -29,7 +32,7 @@ def show_difference(options: argparse.Namespace) -> int:
     _console.show(_metric_table(difference, before.name, after.name))
     _console.say()
     if difference.configuration:
-        _console.show(_configuration_table(difference, before.name, after.name))
+        _show_configuration(difference, before.name, after.name)
     else:
         _console.say("The configurations are equal.")
     _console.say()
@@ -86,12 +89,16 @@ def _metric_table(difference: Difference, before: str, after: str) -> Table:
     return Table(head=head, rows=rows, numbers=frozenset({1, 2, 3}))
 
 
-def _configuration_table(difference: Difference, before: str, after: str) -> Table:
+def _show_configuration(difference: Difference, before: str, after: str) -> None:
+    shown = itertools.islice(difference.configuration.items(), _MOST)
     rows = [
-        [escaped(path), *(shortened(escaped(text_of(v)), _WIDEST) for v in values)]
-        for path, values in difference.configuration.items()
+        [escaped(path), *(escaped(shortened(text_of(v), _WIDEST)) for v in values)]
+        for path, values in shown
     ]
-    return Table(head=("configuration", escaped(before), escaped(after)), rows=rows)
+    head = ("configuration", escaped(before), escaped(after))
+    _console.show(Table(head=head, rows=rows))
+    if left := len(difference.configuration) - len(rows):
+        _console.say(f"{left} more, which --json tells")
 
 
 def _layer_table(layers: Sequence[Movement]) -> Table:

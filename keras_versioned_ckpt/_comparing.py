@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from keras_versioned_ckpt import (
+    _config_text,
     _growth,
     _hdf5_check,
     _integrity,
@@ -24,11 +25,18 @@ from keras_versioned_ckpt import (
 )
 from keras_versioned_ckpt._mapped_file import ViewFile
 from keras_versioned_ckpt._ranking import improves, is_score, said_mode
-from keras_versioned_ckpt.errors import CheckpointError, CorruptVersionError
+from keras_versioned_ckpt.errors import (
+    CheckpointError,
+    CorruptVersionError,
+    UnsafeVersionError,
+)
 from keras_versioned_ckpt.records import Version
 
 # Arrays are compared in pieces, as numbers of 64 bits, which take more memory.
 _PIECE = 1_000_000
+# Where each value of a configuration is may take far more memory than the text of it.
+_MAX_LEAVES = 200_000
+_MAX_LETTERS = 16 * 1024 * 1024
 _OPTIMIZER = "optimizer"
 _VARIABLE = re.compile(r"(?:^|/)vars/[^/]+$")
 
@@ -96,12 +104,21 @@ def compare(before: Version, after: Version) -> Difference:
         CheckpointError: If one is damaged or unsafe, or its format cannot be looked
             into.
     """
-    with _opened(before) as old, _opened(after) as new:
-        return Difference(
-            metrics=tuple(_metrics(before, after)),
-            configuration=_differing(old.leaves, new.leaves),
-            layers=tuple(_layers(old.weights, new.weights)),
-        )
+    try:
+        with _opened(before) as old, _opened(after) as new:
+            return Difference(
+                metrics=tuple(_metrics(before, after)),
+                configuration=_differing(old.leaves, new.leaves),
+                layers=tuple(_layers(old.weights, new.weights)),
+            )
+    except CheckpointError:
+        raise
+    except Exception as error:
+        # Such as of HDF5, which reads no further than it is asked to.
+        raise CheckpointError(
+            f"{before.name} and {after.name} cannot be compared: "
+            f"{error or type(error).__name__}"
+        ) from error
 
 
 def _metrics(before: Version, after: Version) -> Iterator[MetricChange]:
@@ -138,23 +155,34 @@ def _opened(version: Version) -> Iterator[_Opened]:
     view = _integrity.checked(version.path, manifest, payload)
     leaves: Mapping[str, object] = {}
     most = _growth.unpacked_limit(len(view))
-    if version.format == "keras":
-        members = _zip_members.members(view)
-        leaves = _config(version, bytes(members[_zip_members.CONFIG]))
-        view = members[_zip_members.WEIGHTS]
-    _hdf5_check.check(view, most)
+    try:
+        if version.format == "keras":
+            members = _zip_members.members(view)
+            leaves = _config(bytes(members[_zip_members.CONFIG]))
+            view = members[_zip_members.WEIGHTS]
+        _hdf5_check.check(view, most)
+    except UnsafeVersionError as error:
+        raise UnsafeVersionError(
+            f"{version.name}/{payload} is refused: {error}"
+        ) from error
+    except CorruptVersionError as error:
+        raise CorruptVersionError(
+            f"{version.name}/{payload} is damaged: {error}"
+        ) from error
     with h5py.File(ViewFile(view), "r") as weights:
         yield _Opened(leaves, weights)
 
 
-def _config(version: Version, data: bytes) -> Mapping[str, object]:
+def _config(data: bytes) -> Mapping[str, object]:
     """Returns the values in a configuration, by where they are."""
-    try:
-        return dict(_leaves(json.loads(data)))
-    except (ValueError, RecursionError) as error:
-        raise CorruptVersionError(
-            f"The configuration of {version.name} cannot be read: {error}"
-        ) from error
+    found: dict[str, object] = {}
+    letters = 0
+    for path, value in _leaves(_config_text.parsed(data)):
+        found[path] = value
+        letters += len(path)
+        if len(found) > _MAX_LEAVES or letters > _MAX_LETTERS:
+            raise UnsafeVersionError("its description says too much to be compared")
+    return found
 
 
 def _differing(
@@ -189,8 +217,8 @@ def _label(value: object, index: int) -> str:
 def _layers(old: Any, new: Any) -> Iterator[Movement]:
     before, after = _arrays(old), _arrays(new)
     moved = [
-        _movement(layer, before.get(layer, {}), after.get(layer, {}))
-        for layer in dict.fromkeys([*before, *after])
+        _movement(place, before.get(place, {}), after.get(place, {}))
+        for place in dict.fromkeys([*before, *after])
     ]
     return iter(sorted(moved, key=_farthest_first))
 
@@ -201,46 +229,56 @@ def _farthest_first(moved: Movement) -> tuple[bool, float]:
 
 
 def _arrays(weights: Any) -> dict[str, dict[str, Any]]:
-    """Returns the arrays of each layer by path; those of the optimizer are as one."""
+    """Returns the arrays of each layer by path; those of the optimizer are as one.
+
+    Layers are told apart by where they are in the file. Keras numbers them there by
+    their class, from the first on, while a layer without a name of the user's is called
+    otherwise each time that the same model is built in a process.
+    """
     found: dict[str, dict[str, Any]] = {}
 
     def note(path: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            found.setdefault(_layer(weights, path), {})[path] = item
+            found.setdefault(_place(path), {})[path] = item
 
     weights.visititems(note)
     return found
 
 
-def _layer(weights: Any, path: str) -> str:
+def _place(path: str) -> str:
     if path.startswith(f"{_OPTIMIZER}/"):
         return _OPTIMIZER
-    layer = _VARIABLE.sub("", path) or "model"
-    # Keras numbers layers by their class in the file, and notes their names beside.
-    name = weights[path].parent.attrs.get("name")
-    if isinstance(name, str) and name and not layer.endswith(f"/{name}"):
-        return f"{layer} ({name})"
-    return layer
+    return _VARIABLE.sub("", path) or "model"
+
+
+def _named(place: str, arrays: Mapping[str, Any]) -> str:
+    """Returns where a layer is, with the name that Keras notes beside its arrays."""
+    name = next(iter(arrays.values())).parent.attrs.get("name")
+    is_another = isinstance(name, str) and name and not place.endswith(f"/{name}")
+    return f"{place} ({name})" if is_another and place != _OPTIMIZER else place
 
 
 def _movement(
-    layer: str, before: Mapping[str, Any], after: Mapping[str, Any]
+    place: str, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> Movement:
+    layer = _named(place, after or before)
     values = sum(math.prod(array.shape) for array in (after or before).values())
     if not before or not after:
         return Movement(layer=layer, values=values, note="new" if after else "gone")
-    if {k: a.shape for k, a in before.items()} != {
-        k: a.shape for k, a in after.items()
-    }:
+    if _shapes(before) != _shapes(after):
         return Movement(layer=layer, values=values, note="other shapes")
+    if not all(map(_is_numeric, [*before.values(), *after.values()])):
+        return Movement(layer=layer, values=values, note="not numbers")
     squares = norm = largest = 0.0
     for path, array in before.items():
         for old, new in zip(_pieces(array), _pieces(after[path]), strict=True):
-            change = np.abs(new - old)
-            # Two infinities of one sign are no change, and NaN stays one.
-            change[(old == new) | (np.isnan(old) & np.isnan(new))] = 0.0
-            squares += float(np.square(change).sum())
-            norm += float(np.square(old).sum())
+            # What is no number is told in the note.
+            with np.errstate(all="ignore"):
+                change = np.abs(new - old)
+                # Two infinities of one sign are no change, and NaN stays one.
+                change[(old == new) | (np.isnan(old) & np.isnan(new))] = 0.0
+                squares += float(np.square(change).sum())
+                norm += float(np.square(np.abs(old)).sum())
             largest = max(largest, float(change.max(initial=0.0)))
     is_finite = math.isfinite(squares)
     return Movement(
@@ -257,11 +295,17 @@ def _shapes(arrays: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {path: array.shape for path, array in arrays.items()}
 
 
+def _is_numeric(dataset: Any) -> bool:
+    # bfloat16 has no name in HDF5, and Keras notes it beside the bytes.
+    is_bfloat16 = dataset.attrs.get("dtype") == "bfloat16" and dataset.dtype == "V2"
+    return bool(is_bfloat16 or dataset.dtype.kind in "biufc")
+
+
 def _pieces(dataset: Any) -> Iterator[Any]:
     """Yields the numbers of an array, as floats of 64 bits."""
     array = dataset[()]
     if array.dtype.kind == "V":
-        # bfloat16 has no name in HDF5: it is the upper half of a float of 32 bits.
+        # It is the upper half of a float of 32 bits.
         array = (np.frombuffer(array.tobytes(), "<u2").astype("<u4") << 16).view("<f4")
     flat = array.reshape(-1)
     for start in range(0, len(flat), _PIECE):

@@ -13,7 +13,6 @@ It is parsed as Keras parses it, by the same parser, so that both see the same.
 """
 
 import functools
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,13 +20,10 @@ from typing import Any
 
 import keras
 
+from keras_versioned_ckpt import _config_text
 from keras_versioned_ckpt._messages import shown
-from keras_versioned_ckpt.errors import CorruptVersionError, UnsafeVersionError
+from keras_versioned_ckpt.errors import UnsafeVersionError
 
-_MAX_BYTES = 16 * 1024 * 1024
-_MAX_PARTS = 500_000
-# Keras takes several calls for each level, and Python allows a thousand.
-_MAX_DEPTH = 256
 _NUMBER = re.compile(r"(bool|bfloat|complex|float|int|uint)[0-9a-z]*")
 
 # Those that Keras looks into without being told to.
@@ -70,16 +66,7 @@ def check(config: bytes, custom_objects: Mapping[str, Any], *, safe_mode: bool) 
             reader.
         CorruptVersionError: If it is no description.
     """
-    if len(config) > _MAX_BYTES or _parts(config) > _MAX_PARTS:
-        raise UnsafeVersionError("its description is too large")
-    try:
-        root = json.loads(config, object_pairs_hook=_once)
-    except RecursionError as error:
-        raise UnsafeVersionError("its description is nested too deep") from error
-    except ValueError as error:
-        raise CorruptVersionError(f"its description is no JSON: {error}") from error
-    if not isinstance(root, dict) or not {"class_name", "config"} <= set(root):
-        raise CorruptVersionError("its description is not that of a model")
+    root = _config_text.parsed(config)
     for item in _objects(root):
         _Named(item, custom_objects).check(safe_mode=safe_mode)
     found = _Named(root, custom_objects).found()
@@ -87,30 +74,16 @@ def check(config: bytes, custom_objects: Mapping[str, Any], *, safe_mode: bool) 
         raise UnsafeVersionError(f"{shown(root['class_name'])} is not a model")
 
 
-def _parts(config: bytes) -> int:
-    # What stands in texts is counted as well, which is as many as nobody has.
-    return config.count(b"{") + config.count(b"[")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise UnsafeVersionError("its description says one thing twice")
-    return found
-
-
 def _objects(root: Any) -> Iterator[dict[str, Any]]:
     """Yields every dictionary, from the outside inwards."""
-    ahead: list[tuple[Any, int]] = [(root, 1)]
+    ahead = [root]
     while ahead:
-        value, depth = ahead.pop()
-        if depth > _MAX_DEPTH:
-            raise UnsafeVersionError("its description is nested too deep")
+        value = ahead.pop()
         if isinstance(value, dict):
             yield value
-            ahead.extend((part, depth + 1) for part in value.values())
+            ahead.extend(value.values())
         elif isinstance(value, list):
-            ahead.extend((part, depth + 1) for part in value)
+            ahead.extend(value)
 
 
 class _Named:

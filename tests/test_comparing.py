@@ -1,9 +1,13 @@
 """How two versions differ, of real models."""
 
+import json
 import math
 import re
+import shutil
+import warnings
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -199,5 +203,82 @@ def test_a_configuration_that_is_none(directory: Path, config: bytes) -> None:
     honest = save_version(model(), directory / "honest").path / "model.keras"
     forged = Honest(honest.read_bytes(), directory).with_config(config)
     (version,) = forge(directory / "forged", "keras", forged)
-    with pytest.raises(CorruptVersionError, match="configuration"):
+    with pytest.raises(CheckpointError, match="version_1/model.keras is .*description"):
         compare(version, version)
+
+
+def test_layers_without_names_of_the_users(directory: Path) -> None:
+    """Keras calls them otherwise each time; where they are in the file is the same."""
+    made = [keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]) for _ in "ab"]
+    assert made[0].layers[0].name != made[1].layers[0].name
+    made[1].set_weights(made[0].get_weights())
+    one, two = (save_version(each, directory) for each in made)
+    (layer,) = compare(one, two).layers
+    assert (layer.distance, layer.note) == (0.0, "")
+
+
+def test_values_that_overflow_are_no_warning(directory: Path) -> None:
+    """Infinities and differences of them are told in the note."""
+    made = model()
+    moved(made, "dense", math.inf)
+    one = save_version(made, directory)
+    made.get_layer("dense").set_weights([np.full((4, 2), -math.inf), np.zeros(2)])
+    two = save_version(made, directory)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert compare(one, two).layers[0].note == "not finite"
+
+
+@pytest.mark.parametrize("kind", ["S4", "V1", "V2"])
+def test_arrays_that_are_no_numbers(directory: Path, kind: str) -> None:
+    """Such as texts; the layers beside them are compared all the same."""
+    made = model()
+    path = save_version(made, directory / "honest", format="weights").path
+    payload = path / "model.weights.h5"
+    with h5py.File(payload, "a") as weights:
+        weights["layers/other/vars/0"] = np.zeros(3, kind)
+    store = CheckpointStore(directory / "other", create=True)
+    with store.stage() as staged:
+        shutil.copy(payload, staged.path / "model.weights.h5")
+        version = store.commit(staged, format="weights")
+    notes = {layer.layer: layer.note for layer in compare(version, version).layers}
+    assert notes.pop("layers/other") == "not numbers"
+    assert set(notes.values()) == {""}
+
+
+def test_an_error_says_which_version_it_is_about(directory: Path) -> None:
+    """And of which file."""
+    one = save_version(model(), directory)
+    other = save(CheckpointStore(directory), b"no zip file")
+    with pytest.raises(CorruptVersionError, match="version_2/model.keras is damaged"):
+        compare(one, other)
+    shutil.rmtree(other.path)
+    with pytest.raises(CheckpointError, match="version_1 and version_2 cannot be"):
+        compare(one, other)
+
+
+def test_names_that_would_fill_the_memory(directory: Path) -> None:
+    """Where a value is takes more than the value: each repeats all names above it."""
+    honest = save_version(model(), directory / "honest").path / "model.keras"
+    config = json.dumps(
+        {"class_name": "A", "config": {"x" * 1_000_000: dict.fromkeys(range(10_000))}}
+    )
+    forged = Honest(honest.read_bytes(), directory).with_config(config.encode())
+    (version,) = forge(directory / "forged", "keras", forged)
+    with pytest.raises(UnsafeVersionError, match="too much to be compared"):
+        compare(version, version)
+
+
+def test_configurations_that_have_little_in_common(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some of what differs is shown, and the rest is counted."""
+    save_version(model(), directory)
+    deep = [keras.layers.Dense(1, name=f"layer_{i}") for i in range(20)]
+    save_version(keras.Sequential([keras.Input((3,)), *deep]), directory)
+    assert main(["diff", str(directory), "1", "2"]) == 0
+    out = capsys.readouterr().out
+    left = re.search(r"^(\d+) more, which --json tells$", out, re.MULTILINE)
+    assert left
+    told_all = told(capsys, "diff", directory, "1", "2")["configuration"]
+    assert len(told_all) == 200 + int(left[1])

@@ -139,6 +139,9 @@ def test_it_is_refused_and_nothing_else_happens(
     for way, result in results.items():
         said = f"{way}: {result['mro'][0]}: {result['message']}"
         harmless = kind.part == "descriptions" and way == "load into a model"
+        # A description is compared as JSON, and nothing is made of what it names.
+        if kind.part == "descriptions" and way == "compare":
+            harmless = result["mro"][0] == "NoneType"
         unread = name == "wrong_checksum" and way == "load unverified"
         if way == "verify" or harmless or unread:
             # Hashes are all that `verify` compares; who says verify=False wants no

@@ -22,7 +22,7 @@ from tests.stores import tree
 
 WAYS = (
     *("load_version", "load_latest", "load_latest strict", "load into a model"),
-    *("version.load", "load unverified", "verify"),
+    *("version.load", "load unverified", "verify", "compare"),
 )
 
 
@@ -31,15 +31,18 @@ def serve(root: Path) -> None:
     import keras
 
     from keras_versioned_ckpt import load_latest, load_version
+    from keras_versioned_ckpt._comparing import compare
 
     warnings.simplefilter("ignore")
     honest = Honest((root / "honest.keras").read_bytes(), root / "marker")
-    model = forge(root / "honest", "keras", honest.payload)[1].load()
+    honest_version = forge(root / "honest", "keras", honest.payload)[1]
+    model = honest_version.load()
     assert isinstance(model, keras.Model)
     # What is made once in a process is made now.
     for way in (
         lambda: load_latest(root / "honest", model=model),
         lambda: load_latest(root / "honest", strict=True, verify=False),
+        lambda: compare(honest_version, honest_version),
     ):
         way()
     # Keras and its backend are many objects, and looked through each time.
@@ -61,6 +64,7 @@ def serve(root: Path) -> None:
                     version.load,
                     lambda path=path: load_version(path, 1, verify=False),
                     lambda store=store: store.verify(),
+                    lambda version=version: compare(version, version),
                 ),
                 strict=True,
             )
