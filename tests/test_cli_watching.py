@@ -125,3 +125,69 @@ def test_tags_of_what_is_gone_are_no_news(directory: Path, number: int) -> None:
     expected = [("removed", 1)] if number == 1 else [("tagged", 2)]
     told = [(event, entry.number) for event, entry in happened(known, store.history)]
     assert told == expected
+
+
+def test_a_store_that_is_removed_and_made_anew(directory: Path) -> None:
+    """It is waited for again, and the other one is not taken for it."""
+    new_store(directory, 0.5)
+    process = started("watch", directory, "--interval", "0.05")
+    assert "saved version_1, val_loss=0.5" in next_line(process.stdout)
+    elsewhere = directory.with_name("elsewhere")
+    directory.rename(elsewhere)
+    assert "Waiting for a store" in next_line(process.stderr)
+    new_store(directory, 0.125)
+    line = next_line(process.stdout)
+    while "removed version_1" in line:  # seen while it was going
+        line = next_line(process.stdout)
+    assert "saved version_1, val_loss=0.125" in line
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_another_store_in_the_place_of_one(directory: Path) -> None:
+    """Also where it was never seen missing."""
+    new_store(directory, 0.5)
+    other = new_store(directory.with_name("other"), 0.125)
+    process = started("watch", directory, "--interval", "1")
+    assert "saved version_1, val_loss=0.5" in next_line(process.stdout)
+    directory.rename(directory.with_name("elsewhere"))
+    other.path.rename(directory)
+    line = next_line(process.stdout)
+    assert "saved version_1, val_loss=0.125" in line
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_times_are_in_utc(directory: Path) -> None:
+    """Whoever watches may sit in another zone, and on another day."""
+    store = new_store(directory, 0.5)
+    process = started("watch", directory, "--interval", "0.05")
+    created = f"{store[1].created:%Y-%m-%d %H:%M:%SZ}"
+    assert next_line(process.stdout).startswith(f"{created} saved version_1")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_on_a_narrow_terminal_the_newest_are_seen(
+    directory: Path, columns: int
+) -> None:
+    """A row takes one line, and what tells the versions apart stays whole."""
+    store = new_store(directory)
+    for number in range(1, 30):
+        save(store, metrics={"val_loss": 1 / number, "accuracy": 0.5, "other": 1.0})
+    process, terminal = at_terminal(
+        ["watch", directory, "--interval", "5"], LINES="16", COLUMNS=str(columns)
+    )
+    text = ""
+    deadline = time.monotonic() + 30
+    while "version_29" not in text and time.monotonic() < deadline:
+        text += seen(os.read(terminal, 65536).decode())
+    lines = [line for line in text.splitlines() if "version_" in line]
+    assert [int(line.split()[0]) for line in lines] == list(range(22, 30))
+    assert all(line.split()[1] == f"version_{line.split()[0]}" for line in lines)
+    process.send_signal(signal.SIGINT)
+    everything(terminal)
+    assert process.wait(timeout=30) == 0
