@@ -1,6 +1,7 @@
 """`keras-ckpt verify`, `repair`, `load-test`: are the versions as they were saved?"""
 
 import argparse
+import contextlib
 import dataclasses
 import importlib
 import os
@@ -49,10 +50,12 @@ def load_test(options: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # As for `python -m`: what a user has in the working directory can be imported.
     sys.path.insert(0, os.getcwd())
-    for module in options.modules:
-        importlib.import_module(module)
-    make = _maker(options.model) if options.model else None
-    outcomes = [_loaded(version, make, options.trust_code) for version in versions]
+    # What the user's modules print is none of the answer.
+    with contextlib.redirect_stdout(sys.stderr):
+        for module in options.modules:
+            _imported(module, "--import")
+        make = _maker(options.model) if options.model else None
+        outcomes = [_loaded(version, make, options.trust_code) for version in versions]
     if options.json:
         _console.say(_json_forms.text(outcomes))
     else:
@@ -67,12 +70,33 @@ def _maker(text: str) -> Any:
             "`--model` must be a module and a function in it, such as train:build. "
             f"Received: {shown(text)}"
         )
-    try:
-        return getattr(importlib.import_module(module), function)
-    except AttributeError as error:
+    made_by = getattr(_imported(module, "--model"), function, None)
+    if not callable(made_by):
         raise ValueError(
             f"`--model` must name a function that is there. Received: {shown(text)}"
+        )
+
+    def make() -> Any:
+        try:
+            return made_by()
+        except Exception as error:
+            raise ValueError(f"`--model` failed: {_told(error)}") from error
+
+    return make
+
+
+def _imported(module: str, option: str) -> Any:
+    """Imports a module of the user's, in which anything may go wrong."""
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        raise ValueError(
+            f"`{option}` could not import {shown(module)}: {_told(error)}"
         ) from error
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _loaded(version: Version, make: Any, trust_code: bool) -> dict[str, Any]:
@@ -86,7 +110,7 @@ def _loaded(version: Version, make: Any, trust_code: bool) -> dict[str, Any]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             loaded = version.load(model=model, trust_code=trust_code)
-    except (CheckpointError, ValueError) as error:
+    except (CheckpointError, ValueError, TypeError) as error:
         return {**told, "ok": False, "error": str(error)}
     count = getattr(loaded, "count_params", None)
     return {

@@ -182,3 +182,38 @@ def test_load_test_of_nothing(directory: Path, load_test: Command) -> None:
     CheckpointStore(directory, create=True)
     assert load_test(directory)[0] == 1
     assert load_test(directory, "--all", "--json") == (0, "[]\n")
+
+
+def test_load_test_with_a_module_that_fails(
+    directory: Path, tmp_path: Path, load_test: Command
+) -> None:
+    """What goes wrong in it is told in a line, with the option that named it."""
+    (tmp_path / "broken_of_a_user.py").write_text("def (")
+    (tmp_path / "failing_of_a_user.py").write_text("def build():\n    1 / 0\n")
+    save_version(model(), directory, format="weights")
+    code, out = load_test(directory, "--import", "broken_of_a_user")
+    assert code == 1
+    assert "`--import` could not import 'broken_of_a_user': SyntaxError" in out
+    code, out = load_test(directory, "--model", "failing_of_a_user:build")
+    assert code == 1
+    assert "`--model` failed: ZeroDivisionError: division by zero" in out
+    code, out = load_test(directory, "--model", "json:decoder")
+    assert "must name a function that is there" in out
+    code, out = load_test(directory, "--model", "builtins:dict")
+    assert (code, "fails" in out) == (1, True)
+
+
+def test_what_a_module_prints_is_none_of_the_answer(
+    directory: Path,
+    tmp_path: Path,
+    load_test: Command,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Which may be JSON that a script reads."""
+    (tmp_path / "talking_of_a_user.py").write_text("print('hello')")
+    save_version(model(), directory)
+    words = ["--import", "talking_of_a_user", "--json"]
+    assert main(["load-test", str(directory), *words]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)[0]["ok"] is True
+    assert "hello" in captured.err
