@@ -1,6 +1,7 @@
 """Versions as CSV, for spreadsheets."""
 
 import csv
+import re
 from collections.abc import Sequence
 from types import SimpleNamespace
 
@@ -14,7 +15,8 @@ _COLUMNS = (
     *("gone", "removed", "reason", "policy"),
 )
 # A spreadsheet takes a cell that begins so for a formula, and runs it.
-_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
+# Where a comma stands in decimal fractions, it takes semicolons for the ends of cells.
+_WOULD_BEGIN = re.compile(r"(^|;)(\s*[=+\-@＝＋－＠])")  # noqa: RUF001
 
 
 def as_csv(entries: Sequence[HistoryEntry]) -> str:
@@ -41,4 +43,4 @@ def _cell(value: object) -> object:
     if value == "-inf" or not isinstance(value, str):
         return value
     text = escaped(value)
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+    return _WOULD_BEGIN.sub(r"\1'\2", text)

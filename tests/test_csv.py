@@ -63,3 +63,12 @@ def test_lines_and_quotes_stay_in_their_cell() -> None:
     """A reason may hold anything."""
     (row,) = rows(*versions([0.5]), reason='a, "b"\nc')
     assert row["reason"] == 'a, "b"\\nc'
+
+
+@pytest.mark.parametrize("text", ["a;=1+1", "a; @SUM(1)", "a;b;-1"])
+def test_a_formula_behind_a_semicolon(text: str) -> None:
+    """Where a comma stands in decimal fractions, a cell ends there."""
+    (row,) = rows(*versions([0.5]), reason=text)
+    last = row["reason"].split(";")[-1].strip()
+    assert last.startswith("'")
+    assert row["reason"].replace("'", "") == text
