@@ -61,6 +61,8 @@ def import_(options: argparse.Namespace) -> int:
         _console.complain(complaint)
     if not findings.found:
         _console.complain("There is nothing to import.")
+        if options.json:
+            _tell([], findings, options)
         return 1
     if options.dry_run:
         _tell([(one, None) for one in findings.found], findings, options)

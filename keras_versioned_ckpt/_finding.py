@@ -192,6 +192,9 @@ class _Search:
         except OSError as error:
             self.skip(source, f"it leads nowhere: {error.strerror}")
             return
+        if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+            self.skip(path, "it may not be read")
+            return
         if path.is_dir() and _recognising.is_store(path):
             raise StoreError(
                 f"{escaped(str(source))} is a store already. Open it as one; to take "

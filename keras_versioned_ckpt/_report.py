@@ -9,7 +9,7 @@ from pathlib import Path
 from keras_versioned_ckpt import _atomic
 from keras_versioned_ckpt._inspection import Report
 from keras_versioned_ckpt._layout import Layout
-from keras_versioned_ckpt._messages import reason
+from keras_versioned_ckpt._messages import escaped
 from keras_versioned_ckpt._report_facts import gathered
 from keras_versioned_ckpt._report_page import page
 from keras_versioned_ckpt.errors import StoreError
@@ -69,11 +69,19 @@ def write_report(
     try:
         _put(path, data)
     except OSError as error:
-        raise StoreError(f"The report cannot be written: {reason(error)}") from error
+        raise StoreError(
+            f"The report cannot be written to {escaped(str(path))}: "
+            f"{error.strerror or error}"
+        ) from error
 
 
 def _check_output(root: Path, path: Path, history: tuple[HistoryEntry, ...]) -> None:
     """Raises where a report would be a stranger among a version's own files."""
+    if not path.name:
+        raise ValueError(
+            f"`output` must name a file. Received: output={str(path)!r}. "
+            "Pass for example 'report.html'."
+        )
     root, folder = root.resolve(), path.parent.resolve()
     taken = [Layout(root).room]
     taken += [root / entry.name for entry in history if not entry.gone]

@@ -204,3 +204,25 @@ def test_none_of_them_imports_keras(directory: Path, tmp_path: Path) -> None:
 
         assert run_script(script).stdout.splitlines()[-1] == "0 []"
     assert json.loads(run("list", tmp_path / "other", "--json").stdout)
+
+
+def test_import_of_nothing_as_json(
+    directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script is told what was skipped, and why."""
+    (tmp_path / "notes.txt").write_text("nothing")
+    source = str(tmp_path / "notes.txt")
+    assert main(["import", str(directory), source, "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["imported"] == []
+    assert answer["skipped"][0]["path"] == source
+    assert not directory.exists()
+
+
+def test_report_without_a_name(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message says what is to be given."""
+    new_store(directory, 0.5)
+    assert main(["report", str(directory), "-o", ""]) == 1
+    assert "`output` must name a file." in capsys.readouterr().err

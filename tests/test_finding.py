@@ -12,7 +12,8 @@ from keras_versioned_ckpt._finding import Findings, find
 from keras_versioned_ckpt._reading_names import Reading
 from keras_versioned_ckpt.errors import StoreError
 from tests.foreign import hdf5_file, keras_file, saved_model
-from tests.stores import new_store
+from tests.stores import new_store, without_powers
+from tests.stores import run as run_script
 
 MODEL_CHECKPOINT = "weights.{epoch:02d}-{val_loss:.2f}.keras"
 
@@ -272,3 +273,16 @@ class TestArguments:
         keras_file(tmp_path / os.fsdecode(b"m\xff1.keras"))
         [found] = find(tmp_path).found
         assert found.name == f"{tmp_path.name}/m\ufffd1.keras"
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
+    """It is skipped with the reason, and not taken for a store."""
+    (tmp_path / "locked").mkdir(mode=0o000)
+    script = """
+import sys
+from keras_versioned_ckpt._finding import find
+(skipped,) = find([sys.argv[1]]).skipped
+print(skipped.reason)
+"""
+    done = run_script(script, tmp_path / "locked", before=without_powers())
+    assert done.stdout == "it may not be read\n", done.stderr
