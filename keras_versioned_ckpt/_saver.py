@@ -15,11 +15,7 @@ from keras_versioned_ckpt._background import Background
 from keras_versioned_ckpt._capture import Capture, Copies, capture
 from keras_versioned_ckpt._ranking import score
 from keras_versioned_ckpt._training_state import TrainingState
-from keras_versioned_ckpt.errors import (
-    CheckpointError,
-    SaveError,
-    VersionNotFoundError,
-)
+from keras_versioned_ckpt.errors import CheckpointError, SaveError
 from keras_versioned_ckpt.naming import NamingPolicy
 from keras_versioned_ckpt.records import Version
 from keras_versioned_ckpt.retention import Plan as Retained
@@ -232,8 +228,9 @@ class Saver:
     ) -> str:
         monitor, mode, best = version.monitor or "", version.mode, None
         if mode and score(version, monitor) is not None:
-            # Asked of the store, for others may save into it; and remove what is there.
-            with contextlib.suppress(VersionNotFoundError):
+            # Asked of the store, for others may save into it, and remove what is there.
+            # The version is saved: a line about it is no reason to say otherwise.
+            with contextlib.suppress(CheckpointError):
                 best = self._plan.store.best(monitor, mode)
         return _telling.saved(
             version,

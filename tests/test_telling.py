@@ -11,7 +11,14 @@ from pathlib import Path
 import keras
 import pytest
 
-from keras_versioned_ckpt import KeepLast, VersionedCheckpoint, _telling
+from keras_versioned_ckpt import (
+    CheckpointStore,
+    KeepLast,
+    Numbered,
+    VersionedCheckpoint,
+    _saver,
+    _telling,
+)
 from keras_versioned_ckpt.records import Version
 
 from .commands import environment, everything
@@ -189,3 +196,37 @@ def test_no_progress_bar_is_torn(directory: Path, verbose: int) -> None:
     assert set(found) == set(kinds)
     assert found.count("head") == found.count("bar") == 3
     assert found.count("saved") == 6
+
+
+def test_a_line_is_no_reason_for_a_save_to_fail(tmp_path: Path) -> None:
+    """The version is on the disk; the line does without the best."""
+    told: list[str] = []
+    store = CheckpointStore(tmp_path / "store", create=True)
+    plan = _saver.Plan(
+        store=store,
+        naming=Numbered(),
+        format="weights",
+        policy=None,
+        in_use=(),
+        on_background=False,
+        makes_room=False,
+        software={},
+        parent=None,
+        verbose=1,
+    )
+
+    def clock() -> float:
+        record = tmp_path / "store" / ".versions" / "ledger.jsonl"
+        if record.is_file() and (tmp_path / "store" / "version_1").exists():
+            # Something other than this package was at it.
+            record.unlink()
+            record.mkdir()
+        return 0.0
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    saver = _saver.Saver(plan, clock, told.append)
+    facts = {"metrics": {"loss": 0.5}, "monitor": "loss", "mode": "min"}
+    saver.capture(model, {**facts, "batch": None, "epoch": 1}, (), 0.0)
+    saver.finish(None)
+    (text,) = told
+    assert text.startswith("Epoch 1: saved version_1, loss 0.5; training waited")
