@@ -56,6 +56,10 @@ POLICIES = [
     KeepTagged("p*"),
     KeepSize("10 B"),
 ]
+COMMANDS = [
+    *(["list"], ["list", "--gone"], ["list", "--all", "--csv"], ["list", "--json"]),
+    *(["show", "3"], ["show", "version_2"], ["verify"], ["path", "best"]),
+]
 # What may be wrong with the question where no version says what is the best.
 OF_THE_CALLER = ("`mode` must be given", "`monitor` must be given")
 
@@ -82,10 +86,10 @@ def acts(root: str) -> Iterator[tuple[str, Callable[[], Any]]]:
         yield f"select {text}", lambda text=text: opened().select(parse_selector(text))
     yield "verify", lambda: opened().verify()
     yield "next name", lambda: opened().next_name()
-    for words in (["list"], ["list", "--gone"], ["verify"], ["path"]):
-        more = ["best"] if words == ["path"] else []
-        line = [*words, root, *more]
-        yield f"keras-ckpt {words[-1]}", lambda line=line: cli.main(line)
+    for words in COMMANDS:
+        line = [words[0], root, *words[1:]]
+        yield f"keras-ckpt {' '.join(words)}", lambda line=line: cli.main(line)
+    yield "keras-ckpt report", lambda: _report(root)
     for policy in POLICIES:
         yield (
             f"dry {policy!r}",
@@ -112,6 +116,17 @@ def _tables(store: CheckpointStore) -> str:
     history = store.history
     str(_table.history_table(history))
     return str(_table.version_table(entry.version for entry in history))
+
+
+def _report(root: str) -> str:
+    """Returns the page about a store, in which there is one script, the report's."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "report.html"
+        if cli.main(["report", root, "--no-verify", "-o", str(path)]) != 0:
+            return ""
+        page = path.read_text("utf-8")
+        assert page.count("<script") == 1
+        return page
 
 
 def met(root: str, few: bool) -> dict[str, Any]:
