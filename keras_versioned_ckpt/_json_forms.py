@@ -22,8 +22,7 @@ def text(form: object, *, indent: int | None = 2) -> str:
         form: What is made of dictionaries, lists, texts and numbers.
         indent: Columns for each level, or `None` for one line.
     """
-    # The last of the control characters is one of ASCII, and JSON leaves it.
-    return json.dumps(form, indent=indent, allow_nan=False).replace("\x7f", "\\u007f")
+    return json.dumps(form, indent=indent, allow_nan=False)
 
 
 def version(version: Version) -> dict[str, Any]:

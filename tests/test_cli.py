@@ -333,14 +333,3 @@ def test_words_that_do_not_print(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["list", "STORE", "\x1b[31m"])
     assert r"unrecognized arguments: \x1b[31m" in capsys.readouterr().err
-
-
-def test_the_last_control_character_in_json(
-    store: CheckpointStore, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It is one of ASCII, and is escaped as the others are."""
-    save(store, metrics={"a\x7fb": 1.0})
-    assert main(["list", str(store.path), "--json"]) == 0
-    out = capsys.readouterr().out
-    assert "\x7f" not in out
-    assert json.loads(out)[-1]["metrics"] == {"a\x7fb": 1.0}
