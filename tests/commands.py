@@ -5,6 +5,8 @@ import json
 import os
 import pty
 import re
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -44,6 +46,14 @@ def run(
     )
 
 
+def obey_ctrl_c() -> None:
+    """Lets a process that is about to start end by SIGINT.
+
+    A shell that runs the tests in the background switches it off for all below it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def started(*words: object) -> "subprocess.Popen[str]":
     """Starts a command that goes on until it is stopped."""
     return subprocess.Popen(
@@ -52,6 +62,7 @@ def started(*words: object) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
+        preexec_fn=obey_ctrl_c,
     )
 
 
@@ -68,9 +79,17 @@ def at_terminal(
         stderr=theirs,
         env=environment(**{**size, **variables}),
         start_new_session=True,
+        preexec_fn=obey_ctrl_c,
     )
     os.close(theirs)
     return process, ours
+
+
+def written(terminal: int, seconds: float = 30.0) -> str:
+    """Returns what is written to a terminal next, for which it waits."""
+    assert select.select([terminal], [], [], seconds)[0], "nothing is written"
+    # The rest of a letter may come with the next piece.
+    return os.read(terminal, 65536).decode(errors="replace")
 
 
 def everything(terminal: int) -> str:

@@ -19,6 +19,7 @@ from .commands import (
     at_terminal,
     environment,
     everything,
+    obey_ctrl_c,
     run,
     seen,
     started,
@@ -170,8 +171,7 @@ def test_ctrl_c(store: CheckpointStore) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
-        # A shell that runs tests in the background may have switched it off.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=obey_ctrl_c,
     ) as process:
         assert process.stderr is not None
         store.untag("prod")

@@ -1,7 +1,6 @@
 """`keras-ckpt watch`."""
 
 import json
-import os
 import signal
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from keras_versioned_ckpt import KeepLast
 from keras_versioned_ckpt._cli_watching import happened
 
-from .commands import at_terminal, everything, seen, started
+from .commands import at_terminal, everything, seen, started, written
 from .stores import new_store, save
 
 
@@ -71,11 +70,11 @@ def test_at_a_terminal_the_table_is_kept_up_to_date(directory: Path) -> None:
         save(store, loss=1 / number)
         deadline = time.monotonic() + 30
         while f"version_{number}" not in text and time.monotonic() < deadline:
-            text += os.read(terminal, 65536).decode()
+            text += written(terminal)
     assert "version_11" in text
     store.delete(1)
     while "1 gone, the last" not in seen(text) and time.monotonic() < deadline + 30:
-        text += os.read(terminal, 65536).decode()
+        text += written(terminal)
     process.send_signal(signal.SIGINT)
     text += everything(terminal)
     assert process.wait(timeout=30) == 0
@@ -184,7 +183,7 @@ def test_on_a_narrow_terminal_the_newest_are_seen(
     text = ""
     deadline = time.monotonic() + 30
     while "version_29" not in text and time.monotonic() < deadline:
-        text += seen(os.read(terminal, 65536).decode())
+        text += seen(written(terminal))
     lines = [line for line in text.splitlines() if "version_" in line]
     assert [int(line.split()[0]) for line in lines] == list(range(22, 30))
     assert all(line.split()[1] == f"version_{line.split()[0]}" for line in lines)
