@@ -75,10 +75,12 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy keras_versioned_ckpt
 
-# Coverage is that of the pure layers, by the tests that need no Keras; the others take
-# half as long again when they are watched.
+# Coverage is that of the pure layers, by the tests that need no Keras; the others would
+# take longer, and run most of what they test in processes of their own.
 KERAS := ^ *import keras$$|^from (\.|tests\.)(zoo|training|interrupted|documents)
 PURE := $(shell grep -LE '$(KERAS)|^from faults|nbclient|sphinx|strace' tests/test_*.py)
+# And those of files that need none, whose tests do.
+PURE += $(addprefix tests/test_,bad_input.py description.py telling.py)
 OTHERS := $(filter-out $(PURE),$(wildcard tests/test_*.py)) tests/backends tests/hostile
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal --durations 5
 
