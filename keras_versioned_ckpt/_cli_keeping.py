@@ -17,11 +17,7 @@ def explain(options: argparse.Namespace) -> int:
     """Runs `explain`."""
     store = CheckpointStore(options.directory)
     plan = _planned(store, options.retention, dry_run=True)
-    if options.json:
-        _console.say(_json_forms.text(_json_forms.plan(plan)))
-    else:
-        _show(plan, options.retention)
-    return 0
+    return _told(plan, options)
 
 
 def prune(options: argparse.Namespace) -> int:
@@ -34,11 +30,7 @@ def prune(options: argparse.Namespace) -> int:
     store = CheckpointStore(options.directory)
     if options.yes:
         plan = _planned(store, options.retention, dry_run=False)
-        if options.json:
-            _console.say(_json_forms.text(_json_forms.plan(plan)))
-        else:
-            _show(plan, options.retention)
-        return 0
+        return _told(plan, options)
     seen = _planned(store, options.retention, dry_run=True)
     _show(seen, options.retention)
     if not seen.remove:
@@ -63,6 +55,14 @@ def _planned(store: CheckpointStore, policy: RetentionPolicy, *, dry_run: bool) 
     for warning in caught:
         _console.complain(str(warning.message))
     return plan
+
+
+def _told(plan: Plan, options: argparse.Namespace) -> int:
+    if options.json:
+        _console.say(_json_forms.text(_json_forms.plan(plan)))
+    else:
+        _show(plan, options.retention)
+    return 0
 
 
 def _show(plan: Plan, policy: RetentionPolicy) -> None:
